@@ -1,0 +1,60 @@
+"""Contracts of the models. Inputs may be empty; a batch gives what one-by-one gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from streamer.items import F32, U8, Faces, Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Similarity bars of one embedder, in its own metric (cosine: similarity; euclid: distance).
+
+    `pair` accepts two photos as one person, `link` an online nearest-neighbour link, `merge` an average-linkage merge.
+    """
+
+    pair: float
+    link: float
+    merge: float
+
+
+class Detector(Protocol):
+    """Finds faces. `detect` takes full-size BGR images (h, w, 3) uint8 of any sizes and answers in their pixels."""
+
+    name: str
+
+    def detect(self, images: Sequence[U8]) -> list[Faces]: ...
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
+        """(w, h) the network wants for a frame of this size: a caller may hand `detect_scaled` pictures of it."""
+        ...
+
+    def detect_pictures(self, pictures: Sequence[Picture], sizes: Sequence[tuple[int, int]]) -> list[Faces]:
+        """Like `detect`, from lazy pictures with their displayed (w, h); looks at no more pixels than needed."""
+        ...
+
+
+class Embedder(Protocol):
+    """Aligned crops in, vectors out. `model` is the id stored with every vector (name + hash prefix)."""
+
+    model: str
+    dimension: int
+    metric: str  # "cosine" or "euclid"
+    template: str  # name of the alignment template, see streamer.crops
+    crop_size: int
+    thresholds: Thresholds
+    preferred_batch: int
+
+    def embed(self, crops: U8) -> F32:
+        """(n, s, s, 3) uint8 BGR -> (n, d) float32; unit rows for cosine, raw rows for euclid."""
+        ...
+
+
+class Quality(Protocol):
+    """How usable aligned crops are: (n, s, s, 3) uint8 BGR -> (n,) 0..1; below `reject_below` a face is no evidence."""
+
+    reject_below: float
+
+    def rate(self, crops: U8) -> F32: ...
