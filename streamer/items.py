@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,9 +95,7 @@ class Faces:
     def __post_init__(self) -> None:
         n = len(self.boxes)
         if self.boxes.shape != (n, 4) or self.scores.shape != (n,) or self.landmarks.shape != (n, 5, 2):
-            raise ValueError(
-                f"columns do not fit: {self.boxes.shape} {self.scores.shape} {self.landmarks.shape}"
-            )
+            raise ValueError(f"columns do not fit: {self.boxes.shape} {self.scores.shape} {self.landmarks.shape}")
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -106,9 +104,9 @@ class Faces:
     def none(cls) -> Faces:
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32))
 
-    def take(self, rows: object) -> Faces:
+    def take(self, rows: NDArray[Any]) -> Faces:
         """The chosen rows (index array or mask) in that order."""
-        return Faces(self.boxes[rows], self.scores[rows], self.landmarks[rows])  # type: ignore[index]
+        return Faces(self.boxes[rows], self.scores[rows], self.landmarks[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,14 +188,8 @@ class Tracklet:
     model: str = ""
 
     def __post_init__(self) -> None:
-        if (
-            self.embedding.ndim != 1
-            or self.exemplars.ndim != 2
-            or self.exemplars.shape[1] != len(self.embedding)
-        ):
-            raise ValueError(
-                f"embedding {self.embedding.shape} and exemplars {self.exemplars.shape} do not fit"
-            )
+        if self.embedding.ndim != 1 or self.exemplars.ndim != 2 or self.exemplars.shape[1] != len(self.embedding):
+            raise ValueError(f"embedding {self.embedding.shape} and exemplars {self.exemplars.shape} do not fit")
         if not np.isfinite(self.embedding).all() or not np.isfinite(self.exemplars).all():
             raise ValueError(f"tracklet {self.id}: embedding holds NaN or infinity")
 

@@ -17,9 +17,7 @@ def unit(rows: ArrayLike) -> F32:
 
 def cosine_distance(a: ArrayLike, b: ArrayLike) -> F32:
     """1 - cos between every row of a (n, d) and every row of b (m, d): (n, m)."""
-    return np.asarray(
-        1.0 - unit(np.atleast_2d(np.asarray(a))) @ unit(np.atleast_2d(np.asarray(b))).T, np.float32
-    )
+    return np.asarray(1.0 - unit(np.atleast_2d(np.asarray(a))) @ unit(np.atleast_2d(np.asarray(b))).T, np.float32)
 
 
 def mean_direction(rows: ArrayLike, weights: ArrayLike | None = None) -> F32:

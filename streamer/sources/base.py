@@ -36,9 +36,7 @@ class SourceStats:
     failed: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
-    warnings: list[str] = field(
-        default_factory=list
-    )  # partial input, damaged packets: a non-empty list = exit code 3
+    warnings: list[str] = field(default_factory=list)  # partial input, damaged packets: a non-empty list = exit code 3
 
 
 class Source(Protocol):
