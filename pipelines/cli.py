@@ -1,0 +1,90 @@
+"""The command `whowhen`. Results go to stdout, everything else to stderr.
+
+Exit codes: 0 done - 1 internal error - 2 usage or configuration - 3 done with a warning (partial result) - 4 model or device
+not available - 5 some of several inputs failed - 6 source unreadable - 130/143 interrupted (state saved).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from streamer.errors import ConfigError, ModelError, SourceError, StageError, StoreError, StreamerError
+
+DONE, INTERNAL, USAGE, WARNING, MODEL, SOME_FAILED, UNREADABLE = 0, 1, 2, 3, 4, 5, 6
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code an error stands for."""
+    if isinstance(error, StageError) and isinstance(error.__cause__, StreamerError):
+        return exit_code(error.__cause__)
+    for kind, code in ((SourceError, UNREADABLE), (ModelError, MODEL), (ConfigError, USAGE), (StoreError, USAGE)):
+        if isinstance(error, kind):
+            return code
+    return 130 if isinstance(error, KeyboardInterrupt) else INTERNAL
+
+
+def say(error: BaseException, debug: bool) -> None:
+    """Prints an error the way a person wants to read it; the traceback only with --debug."""
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+        return
+    if isinstance(error, StreamerError):
+        told: BaseException = error
+        if isinstance(error, StageError) and isinstance(error.__cause__, StreamerError):
+            told = error.__cause__
+        print(f"{type(told).__name__}: {told}", file=sys.stderr)
+    elif isinstance(error, KeyboardInterrupt):
+        print("Interrupted. The state is saved: the same command goes on from here.", file=sys.stderr)
+    else:
+        print(
+            f"Internal error: {type(error).__name__}: {error}. Run again with --debug for the details.", file=sys.stderr
+        )
+
+
+def application() -> Any:
+    """The Typer application with every command; heavy imports happen inside the commands."""
+    from pipelines.commands import app
+
+    return app
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point: runs the command line and exits with its code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments or bool(os.environ.get("WHOWHEN_DEBUG"))
+    arguments = [a for a in arguments if a != "--debug"]
+    try:
+        code = application()(args=arguments, prog_name="whowhen", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except (KeyboardInterrupt, StreamerError) as error:
+        say(error, debug)
+        sys.exit(exit_code(error))
+    except Exception as error:
+        if type(error).__module__.startswith(("click", "typer")):
+            _usage(error)
+        say(error, debug)
+        sys.exit(INTERNAL)
+
+
+def _usage(error: Exception) -> None:
+    """Exits the way the command-line library means it: usage errors with 2, aborts with 130."""
+    show = getattr(error, "show", None)
+    if show is not None:
+        show()
+        sys.exit(USAGE)
+    if type(error).__name__ in ("Abort", "Aborted"):
+        print("Aborted.", file=sys.stderr)
+        sys.exit(130)
+    if type(error).__name__ == "Exit":
+        sys.exit(getattr(error, "exit_code", 0))
+
+
+if __name__ == "__main__":
+    main()

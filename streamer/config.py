@@ -1,0 +1,224 @@
+"""YAML to components: the signature of a constructor is the schema of its section.
+
+A section names a component, its keys are keyword parameters of that component's constructor. A value comes from,
+weakest first: the default in the signature, a preset, the user's config file, `--config`, the environment
+(`WHOWHEN__SECTION__KEY`), `--set section.key=value`. Every value remembers its origin.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import inspect
+import json
+import os
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from streamer.errors import ConfigError
+
+SECTIONS: dict[str, str] = {
+    "source": "streamer.sources.file:FileSource",
+    "shots": "streamer.tracking.shots:ShotDetector",
+    "stride": "streamer.tracking.stride:StrideController",
+    "tracker": "streamer.tracking.overlap:OverlapTracker",
+    "faces": "streamer.stages:FaceOptions",
+    "clusterer": "streamer.clustering.online:OnlineClusterer",
+    "timeline": "streamer.timeline:TimelineOptions",
+    "flow": "streamer.stages:FlowOptions",
+}
+ENVIRONMENT_PREFIX = "WHOWHEN__"
+
+
+def load_class(target: str) -> Callable[..., Any]:
+    """What `"module:Class"` names. ConfigError when it cannot be imported."""
+    module, _, name = target.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{target} cannot be loaded: {error}. Write it as package.module:Class.") from error
+    return typing.cast("Callable[..., Any]", found)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One keyword of a component."""
+
+    name: str
+    default: Any
+    annotation: Any
+
+
+def options(section: str, target: str | None = None) -> dict[str, Option]:
+    """The options of a section: the keyword parameters with plain defaults of its component."""
+    component = load_class(target or SECTIONS[section])
+    hints = typing.get_type_hints(component.__init__ if inspect.isclass(component) else component)
+    return {
+        name: Option(name, p.default, hints.get(name, type(p.default)))
+        for name, p in inspect.signature(component).parameters.items()
+        if p.default is not inspect.Parameter.empty and _plain(p.default)
+    }
+
+
+def _plain(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float | str | tuple | list)
+
+
+def _suggest(word: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(word, known, 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    origin = typing.get_origin(annotation)
+    if annotation is Any or isinstance(annotation, str):
+        return True
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, a) for a in typing.get_args(annotation))
+    if origin is typing.Literal:
+        return value in typing.get_args(annotation)
+    if annotation is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    if annotation is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if annotation is type(None) or annotation is None:
+        return value is None
+    kind = origin or annotation
+    if kind in (tuple, list):
+        return isinstance(value, list | tuple)
+    return isinstance(value, kind) if inspect.isclass(kind) else True
+
+
+@dataclass(slots=True)
+class Config:
+    """Values by section, each with where it came from. `component(section)` gives keyword arguments."""
+
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+
+    def set(self, path: str, value: Any, origin: str) -> None:
+        """Sets `section.key`; ConfigError for a section, key or type that does not exist."""
+        section, _, key = path.partition(".")
+        if section not in SECTIONS:
+            raise ConfigError(
+                f"{section} is not a section{_suggest(section, SECTIONS)}. Sections: {', '.join(SECTIONS)}."
+            )
+        known = options(section)
+        if key not in known:
+            name = SECTIONS[section].rpartition(":")[2]
+            raise ConfigError(
+                f"{section}.{key} is not an option of {name}{_suggest(key, known)}. Options: {', '.join(known)}."
+            )
+        if not _fits(value, known[key].annotation):
+            wanted = getattr(known[key].annotation, "__name__", str(known[key].annotation))
+            raise ConfigError(f"{section}.{key} wants {wanted}, got {value!r} ({origin}).")
+        self.values.setdefault(section, {})[key] = value
+        self.origins[path] = origin
+
+    def update(self, tree: Mapping[str, Any], origin: str) -> None:
+        """Sets every value of a nested mapping {section: {key: value}}."""
+        for section, keys in tree.items():
+            if not isinstance(keys, Mapping):
+                raise ConfigError(f"{section} wants a block of options, got {keys!r} ({origin}).")
+            for key, value in keys.items():
+                self.set(f"{section}.{key}", value, origin)
+
+    def component(self, section: str) -> dict[str, Any]:
+        """The keyword arguments that were set for a section (defaults left out)."""
+        return dict(self.values.get(section, {}))
+
+    def make(self, section: str, **fixed: Any) -> Any:
+        """The component of a section, built; `fixed` wins over nothing the user may set."""
+        return load_class(SECTIONS[section])(**fixed, **self.component(section))
+
+    def show(self) -> list[tuple[str, Any, str]]:
+        """(section.key, value, origin) for every option there is."""
+        rows = []
+        for section in SECTIONS:
+            for name, option in options(section).items():
+                path = f"{section}.{name}"
+                value = self.values.get(section, {}).get(name, option.default)
+                rows.append((path, value, self.origins.get(path, "default")))
+        return rows
+
+    def digest(self) -> str:
+        """Hash of what was set: runs with equal digests give equal results. Flow options do not count."""
+        told = {s: v for s, v in self.values.items() if s != "flow" and v}
+        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping; unknown syntax, duplicate keys and anything but a mapping are ConfigErrors."""
+    import yaml
+
+    class Strict(yaml.SafeLoader):
+        pass
+
+    def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+        keys = [loader.construct_object(k) for k, _ in node.value]
+        twice = {str(k) for k in keys if keys.count(k) > 1}
+        if twice:
+            raise ConfigError(f"{path}: {', '.join(sorted(twice))} is given twice.")
+        return dict(zip(keys, (loader.construct_object(v, deep=True) for _, v in node.value), strict=True))
+
+    Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+    try:
+        tree = yaml.load(path.read_text("utf-8"), Loader=Strict)  # noqa: S506 - Strict is a SafeLoader
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}. Check the path given to --config.") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(tree or {}, dict):
+        raise ConfigError(f"{path}: a mapping of sections is expected, got {type(tree).__name__}.")
+    return tree or {}
+
+
+def parse_value(text: str) -> Any:
+    """`"0.5"` -> 0.5, `"true"` -> True, `"[1, 2]"` -> [1, 2], anything else stays text."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def presets_folder() -> Path:
+    """Where the packaged configs are: inside the wheel, or the checkout's `configs/`."""
+    root = Path(__file__).resolve().parent.parent
+    packaged = root / "pipelines" / "configs"
+    return packaged if packaged.is_dir() else root / "configs"
+
+
+def load(
+    preset: str = "balanced",
+    file: Path | None = None,
+    settings: tuple[str, ...] = (),
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Config:
+    """The config of a run. `settings` are `section.key=value` texts. ConfigError names what does not fit."""
+    config = Config()
+    folder = folder or presets_folder()
+    chosen = folder / f"{preset}.yaml"
+    if not chosen.is_file():
+        known = {p.stem: p for p in sorted(folder.glob("*.yaml"))}
+        raise ConfigError(f"{preset} is not a preset{_suggest(preset, known)}. Presets: {', '.join(known)}.")
+    config.update(read_yaml(chosen), f"preset {preset}")
+    if file is not None:
+        config.update(read_yaml(file), str(file))
+    for name, text in sorted((os.environ if environment is None else environment).items()):
+        if name.startswith(ENVIRONMENT_PREFIX):
+            path = name[len(ENVIRONMENT_PREFIX) :].lower().replace("__", ".")
+            config.set(path, parse_value(text), f"environment {name}")
+    for text in settings:
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {text}: write section.key=value.")
+        config.set(path.strip(), parse_value(value), "--set")
+    return config
