@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
-    {"items", "errors", "geometry", "vectors", "intervals"},
+    {"items", "errors"},
+    {"geometry", "vectors", "intervals"},
     {"crops", "aliases", "flow"},
     {"sources", "models", "tracking", "clustering", "timeline", "ledger", "store", "reports", "evaluation"},
     {"stages", "testing", "library"},
