@@ -1,0 +1,249 @@
+"""What a report is made of, and the contract of a report.
+
+Everything here is frozen and knows nothing of the store: whoever has a run or a library fills a `RunData` once, and
+every format writes from it. Times are seconds of the source's own clock, boxes `x1, y1, x2, y2` in pixels of the
+displayed frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from streamer.errors import ConfigError
+from streamer.items import Appearance, Gap
+
+Box = tuple[float, float, float, float]
+
+
+class FaceRow(NamedTuple):
+    """One face in one decoded frame. A named tuple, not a dataclass: a two-hour film has half a million of them."""
+
+    source: str
+    frame: int
+    time: float
+    track: int
+    person: int | None
+    box: Box
+    score: float
+    kind: int  # items.DETECTED or items.TRACKED
+
+
+@dataclass(frozen=True, slots=True)
+class FaceCard:
+    """A picture of a face to look at, and where it was."""
+
+    jpeg: bytes
+    source: str = ""
+    time: float = 0.0
+    track: int = 0
+    score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PersonEntry:
+    """One person. `first` and `last` are seconds in the first and the last of `sources`; `faces` come best first."""
+
+    id: int
+    name: str = ""
+    screen_time: float = 0.0
+    first: float = 0.0
+    last: float = 0.0
+    appearances: int = 0
+    tracks: int = 0
+    faces: Sequence[FaceCard] = ()
+    hidden: bool = False
+    unsure: bool = False
+    reason: str = ""  # why unsure
+
+    @property
+    def label(self) -> str:
+        """The name, or "Person 7" for somebody nobody has named."""
+        return self.name.strip() or f"Person {self.id}"
+
+    @property
+    def thumbnail(self) -> bytes | None:
+        return self.faces[0].jpeg if self.faces else None
+
+
+@dataclass(frozen=True, slots=True)
+class NotSeen:
+    """What a run did not see in one source. `gaps` also holds the stretches that could not be decoded."""
+
+    gaps: Sequence[Gap] = ()
+    rejected: Mapping[str, int] = field(default_factory=dict)  # faces, by reason
+    dropped: Mapping[str, int] = field(default_factory=dict)  # frames, by reason
+    failed: int = 0  # frames that could not be decoded
+    unassigned: int = 0  # tracks that belong to nobody
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stride:
+    """From `start` to `end` the detector looked at every `every`-th frame."""
+
+    start: float
+    end: float
+    every: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """One video or camera. `name` is its unique label in this report, `path` where it is (credentials taken out)."""
+
+    name: str
+    path: str = ""
+    width: int = 0
+    height: int = 0
+    fps: float | None = None  # nominal
+    duration: float | None = None
+    frames: int | None = None  # decoded
+    start: float = 0.0  # first presentation time
+    start_timecode: str | None = None  # as the container states it
+    live: bool = False
+    codec: str = ""
+    video: str = ""  # path of a playable file relative to the report, "" where there is none
+    cuts: Sequence[float] = ()
+    not_seen: NotSeen = field(default_factory=NotSeen)
+    strides: Sequence[Stride] = ()
+
+    @property
+    def end(self) -> float:
+        return self.start + (self.duration or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class UnsurePair:
+    """Two people who may be one: what a look at them would settle."""
+
+    a: int
+    b: int
+    similarity: float
+    seconds: float = 0.0  # screen time the answer moves
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How genuine and impostor pairs of this material compare: counts per bin of similarity, and the thresholds used."""
+
+    edges: Sequence[float]  # (n + 1,) ascending
+    genuine: Sequence[float]  # (n,) pairs out of one track
+    impostor: Sequence[float]  # (n,) pairs that share a frame
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    metric: str = "cosine similarity"
+    note: str = ""
+
+
+def _no_rows() -> Iterator[FaceRow]:
+    return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """A run over one source, or a library over many: all that any format writes.
+
+    `rows` gives a new iterator at each call, ordered by source (as in `sources`), frame and track; it is streamed, never
+    held. `appearances` are ordered by source, start and person. `manifest` is the content of run.json. `copresence` maps
+    (a, b), a < b, to seconds both are in the picture; leave it None to have it derived from the appearances.
+    """
+
+    title: str
+    sources: Sequence[SourceEntry]
+    people: Sequence[PersonEntry] = ()
+    appearances: Sequence[Appearance] = ()
+    rows: Callable[[], Iterator[FaceRow]] = _no_rows
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    unsure: Sequence[UnsurePair] = ()
+    copresence: Mapping[tuple[int, int], float] | None = None
+    anonymous: bool = False
+
+    def source(self, name: str) -> SourceEntry:
+        """The source of that name; one with nothing known where an appearance names a source nobody listed."""
+        return next((s for s in self.sources if s.name == name), SourceEntry(name))
+
+    def person(self, number: int) -> PersonEntry:
+        """The person of that number; a bare entry where an appearance names somebody nobody listed."""
+        return next((p for p in self.people if p.id == number), PersonEntry(number))
+
+    def labels(self) -> dict[int, str]:
+        """person -> what to call them, for everybody listed or appearing."""
+        known = {a.identity: f"Person {a.identity}" for a in self.appearances}
+        return known | {p.id: p.label for p in self.people}
+
+    def shown(self) -> list[PersonEntry]:
+        """The people who are not hidden, longest screen time first; ties by number."""
+        return sorted((p for p in self.people if not p.hidden), key=lambda p: (-p.screen_time, p.id))
+
+    def shown_appearances(self) -> list[Appearance]:
+        """Appearances of people who are not hidden."""
+        hidden = {p.id for p in self.people if p.hidden}
+        return [a for a in self.appearances if a.identity not in hidden]
+
+    def for_source(self, name: str) -> RunData:
+        """The part of one source; people stay as they are, those who do not appear in it are left out."""
+        mine = tuple(a for a in self.appearances if a.source == name)
+        seen = {a.identity for a in mine}
+        return replace(
+            self,
+            title=name,
+            sources=tuple(s for s in self.sources if s.name == name),
+            people=tuple(p for p in self.people if p.id in seen),
+            appearances=mine,
+            rows=lambda: (r for r in self.rows() if r.source == name),
+            copresence=None,
+        )
+
+    def only_source(self, form: str) -> SourceEntry:
+        """The one source. ConfigError where there are several and the format can hold only one."""
+        if len(self.sources) != 1:
+            raise ConfigError(f"{form} describes one source, not {len(self.sources)}. Write one file per source.")
+        return self.sources[0]
+
+
+class Report(Protocol):
+    """One format. Options are keyword arguments of the constructor; `write` never leaves half a file behind.
+
+    The same data gives the same bytes. No faces, no people or one frame are ordinary cases.
+    """
+
+    def write(self, data: RunData, path: Path) -> None: ...
+
+
+def by_source(appearances: Iterable[Appearance]) -> dict[str, list[Appearance]]:
+    """Appearances grouped by source, order kept."""
+    out: dict[str, list[Appearance]] = {}
+    for a in appearances:
+        out.setdefault(a.source, []).append(a)
+    return out
+
+
+def by_person(appearances: Iterable[Appearance]) -> dict[int, list[Appearance]]:
+    """Appearances grouped by person, order kept."""
+    out: dict[int, list[Appearance]] = {}
+    for a in appearances:
+        out.setdefault(a.identity, []).append(a)
+    return out
+
+
+def copresence(appearances: Iterable[Appearance]) -> dict[tuple[int, int], float]:
+    """(a, b), a < b -> seconds both are in the picture, summed over sources. A sweep, so only who is there at once costs."""
+    out: dict[tuple[int, int], float] = {}
+    for mine in by_source(appearances).values():
+        edges = sorted([(a.start, 1, a.identity) for a in mine] + [(a.end, 0, a.identity) for a in mine])
+        present: dict[int, int] = {}
+        at = 0.0
+        for time, starts, person in edges:
+            if time > at and len(present) > 1:
+                everyone = sorted(present)
+                for i, a in enumerate(everyone):
+                    for b in everyone[i + 1 :]:
+                        out[a, b] = out.get((a, b), 0.0) + time - at
+            at = time
+            present[person] = present.get(person, 0) + (1 if starts else -1)
+            if present[person] <= 0:
+                del present[person]
+    return dict(sorted(out.items()))
