@@ -48,8 +48,8 @@ def _sync(path: Path) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` (same suffix) that takes its place if the block ends well, and vanishes if not.
 
-    Mode 0600, because faces are in it. Synced to disk before the rename. Folders on the way are made. An OSError becomes
-    a ReportError.
+    Mode 0600, because faces are in it. Synced to disk before the rename. Folders on the way are made. An OSError
+    becomes a ReportError.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -127,7 +127,7 @@ class UnsurePair:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How genuine and impostor pairs of this material compare: counts per bin of similarity, and the thresholds used."""
+    """How genuine and impostor pairs compare here: counts per bin of similarity, and the thresholds used."""
 
     edges: Sequence[float]  # (n + 1,) ascending
     genuine: Sequence[float]  # (n,) pairs out of one track
@@ -145,9 +145,10 @@ def _no_rows() -> Iterator[FaceRow]:
 class RunData:
     """A run over one source, or a library over many: all that any format writes.
 
-    `rows` gives a new iterator at each call, ordered by source (as in `sources`), frame and track; it is streamed, never
-    held. `appearances` are ordered by source, start and person. `manifest` is the content of run.json. `copresence` maps
-    (a, b), a < b, to seconds both are in the picture; leave it None to have it derived from the appearances.
+    `rows` gives a new iterator at each call, ordered by source (as in `sources`), frame and track; it is streamed,
+    never held. `appearances` are ordered by source, start and person. `manifest` is the content of run.json.
+    `copresence` maps (a, b), a < b, to seconds both are in the picture; leave it None to have it derived from the
+    appearances.
     """
 
     title: str
@@ -230,7 +231,7 @@ def by_person(appearances: Iterable[Appearance]) -> dict[int, list[Appearance]]:
 
 
 def copresence(appearances: Iterable[Appearance]) -> dict[tuple[int, int], float]:
-    """(a, b), a < b -> seconds both are in the picture, summed over sources. A sweep, so only who is there at once costs."""
+    """(a, b), a < b -> seconds both are in the picture, summed over sources. One sweep over the edges."""
     out: dict[tuple[int, int], float] = {}
     for mine in by_source(appearances).values():
         edges = sorted([(a.start, 1, a.identity) for a in mine] + [(a.end, 0, a.identity) for a in mine])

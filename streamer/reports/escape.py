@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from xml.sax.saxutils import escape, quoteattr
 
-# C0 and C1 controls, line and paragraph separators, lone surrogates, and direction overrides: a name must not turn its line
+# C0 and C1 controls, line and paragraph separators, lone surrogates, and direction overrides: a name must not turn its
+# line
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]+")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _LABEL = re.compile(r"[\s;]+")

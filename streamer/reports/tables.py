@@ -36,7 +36,7 @@ class FacesTable:
 
 
 class AppearancesTable:
-    """appearances.csv: half-open stretches. `tracks` are numbers with blanks between; timecodes are the source's own."""
+    """appearances.csv: half-open stretches. `tracks` are numbers with blanks between, timecodes the source's own."""
 
     def write(self, data: RunData, path: Path) -> None:
         labels = {p.id: p.name for p in data.people}
