@@ -1,0 +1,169 @@
+"""Reading a store: sources, tracks, rows in frame order, samples, events, labels."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from streamer.items import F32, I64, Event, Gap, TrackRows
+from streamer.store.base import StorePart, missing
+from streamer.store.blobs import unpack_rows, unpack_vectors
+from streamer.store.eventlog import event_of
+from streamer.store.records import RowRecord, SampleRecord, SourceRecord, TrackRecord
+
+_SOURCE = (
+    "SELECT id, name, path, hash, config, kind, info, period, status, position, stats, "
+    "manifest, began, ended FROM sources"
+)
+_TRACK = (
+    "SELECT t.id, s.name, t.start, t.last + s.period, t.count, t.score, t.quality, t.shot, t.first_frame, t.last_frame "
+    "FROM tracks t JOIN sources s ON s.id = t.source"
+)
+
+
+def _source(row: tuple[Any, ...]) -> SourceRecord:
+    fields = list(row)
+    for k in (6, 10, 11):
+        fields[k] = json.loads(fields[k])
+    return SourceRecord(*fields)
+
+
+def _sample(row: tuple[Any, ...]) -> SampleRecord:
+    track, number, frame, time, x1, y1, x2, y2, score, quality, yaw, pitch, roll = row
+    return SampleRecord(track, number, frame, time, (x1, y1, x2, y2), score, quality, (yaw, pitch, roll))
+
+
+class Reading(StorePart):
+    """The reading half of a store."""
+
+    def sources(self, *, enrolled: bool = False) -> list[SourceRecord]:
+        """Every source in the order it was begun; enrolments only when asked for."""
+        return [_source(r) for r in self._db.rows(f"{_SOURCE} ORDER BY id") if enrolled or r[5] != "enrolled"]
+
+    def source(self, number: int) -> SourceRecord:
+        """The source of that number. StoreError if there is none."""
+        row = self._db.one(f"{_SOURCE} WHERE id = ?", (number,))
+        if row is None:
+            raise missing("source", number, self.path)
+        return _source(row)
+
+    def find_source(self, content_hash: str, config: str | None = None) -> SourceRecord | None:
+        """The newest source of that content (and configuration), or None. Moved and renamed files are found."""
+        where, args = (
+            ("hash = ?", [content_hash]) if config is None else ("hash = ? AND config = ?", [content_hash, config])
+        )
+        row = self._db.one(f"{_SOURCE} WHERE {where} ORDER BY id DESC LIMIT 1", args)
+        return None if row is None else _source(row)
+
+    def tracks(self, source: int | None = None) -> list[TrackRecord]:
+        """The tracks of one source, or of all videos and cameras, ordered by number."""
+        where, args = ("s.kind != 'enrolled'", ()) if source is None else ("t.source = ?", (source,))
+        return [TrackRecord(*r) for r in self._db.stream(f"{_TRACK} WHERE {where} ORDER BY t.id", args)]
+
+    def track(self, number: int) -> TrackRecord:
+        """One track. StoreError if there is none."""
+        row = self._db.one(f"{_TRACK} WHERE t.id = ?", (number,))
+        if row is None:
+            raise missing("track", number, self.path)
+        return TrackRecord(*row)
+
+    def track_rows(self, track: int) -> TrackRows:
+        """Where the track was in every frame it was alive in."""
+        row = self._db.one("SELECT data FROM track_rows WHERE track = ?", (track,))
+        if row is None:
+            raise missing("track", track, self.path)
+        return unpack_rows(row[0], track)
+
+    def iter_rows(self, source: int) -> Iterator[RowRecord]:
+        """Every row of a source by frame, then track. Only the tracks alive around the current frame are in memory."""
+        waiting = self._db.rows(
+            "SELECT first_frame, id FROM tracks WHERE source = ? ORDER BY first_frame, id", (source,)
+        )
+        heap: list[tuple[int, int, int, TrackRows]] = []
+        at = 0
+        while heap or at < len(waiting):
+            while at < len(waiting) and (not heap or waiting[at][0] <= heap[0][0]):
+                first, track = waiting[at]
+                heapq.heappush(heap, (first, track, 0, self.track_rows(track)))
+                at += 1
+            frame, track, k, rows = heap[0]
+            x1, y1, x2, y2 = rows.boxes[k].tolist()
+            yield RowRecord(
+                frame, float(rows.times[k]), track, (x1, y1, x2, y2), float(rows.scores[k]), int(rows.kinds[k])
+            )
+            if k + 1 < len(rows):
+                heapq.heapreplace(heap, (int(rows.frames[k + 1]), track, k + 1, rows))
+            else:
+                heapq.heappop(heap)
+
+    def samples(self, track: int) -> list[SampleRecord]:
+        """The best faces of a track, best first."""
+        found = self._db.rows("SELECT * FROM samples WHERE track = ? ORDER BY quality DESC, number", (track,))
+        return [_sample(r) for r in found]
+
+    def vectors(self, track: int) -> F32:
+        """(n, d) the vectors of the track's samples in order of `number`; (0, d) when none could be embedded."""
+        model = self.model()
+        blobs = self._db.rows("SELECT data FROM vectors WHERE track = ? ORDER BY number", (track,))
+        return unpack_vectors((b[0] for b in blobs), model[1] if model else 1)
+
+    def all_vectors(self, after: tuple[int, int] = (0, -1), limit: int = 65536) -> tuple[I64, F32]:
+        """Up to `limit` samples after (track, number): (n, 2) int64 track and number, (n, d) vectors."""
+        import numpy as np
+
+        model = self.model()
+        sql = "SELECT track, number, data FROM vectors WHERE (track, number) > (?, ?) ORDER BY track, number LIMIT ?"
+        found = self._db.rows(sql, (*after, limit))
+        keys = np.array([r[:2] for r in found], np.int64).reshape(-1, 2)
+        return keys, unpack_vectors((r[2] for r in found), model[1] if model else 1)
+
+    def track_vectors(self, tracks: Sequence[int] | None = None) -> tuple[I64, F32]:
+        """(n,) tracks ascending and (n, d) the vector that stands for each; all tracks unless some are named."""
+        import numpy as np
+
+        model = self.model()
+        found = self._db.rows("SELECT track, data FROM track_vectors ORDER BY track")
+        if tracks is not None:
+            wanted = set(tracks)
+            found = [r for r in found if r[0] in wanted]
+        return np.array([r[0] for r in found], np.int64), unpack_vectors(
+            (r[1] for r in found), model[1] if model else 1
+        )
+
+    def thumbnail(self, track: int, number: int) -> bytes | None:
+        """JPEG to look at; the aligned crop where there is no thumbnail, None where pictures are not kept."""
+        row = self._db.one(
+            "SELECT coalesce(thumbnail, crop) FROM pictures WHERE track = ? AND number = ?", (track, number)
+        )
+        return None if row is None else row[0]
+
+    def crop(self, track: int, number: int) -> bytes | None:
+        """JPEG of the aligned crop, None where pictures are not kept."""
+        row = self._db.one("SELECT crop FROM pictures WHERE track = ? AND number = ?", (track, number))
+        return None if row is None else row[0]
+
+    def cannot_links(self) -> list[tuple[int, int]]:
+        """Pairs of tracks that share a frame."""
+        return [(a, b) for a, b in self._db.rows("SELECT a, b FROM cannot_links ORDER BY a, b")]
+
+    def events(self, after: int = 0) -> Iterator[Event]:
+        """Events with a higher `seq`, ascending."""
+        return (event_of(r) for r in self._db.stream("SELECT * FROM events WHERE seq > ? ORDER BY seq", (after,)))
+
+    def labels(self) -> dict[int, int | None]:
+        """track -> identity with aliases resolved: the cached fold of all events."""
+        from streamer.aliases import Aliases
+
+        aliases = Aliases(dict(self._db.rows("SELECT dropped, kept FROM aliases")))
+        found = self._db.stream("SELECT id, identity FROM tracks ORDER BY id")
+        return {t: None if i is None else aliases.resolve(i) for t, i in found}
+
+    def gaps(self, source: int) -> list[Gap]:
+        """What of the source was not seen, from its stats."""
+        record = self.source(source)
+        return [
+            Gap(record.name, g["start"], g["end"], g["reason"], g.get("frames", 0))
+            for g in record.stats.get("gaps", [])
+        ]
