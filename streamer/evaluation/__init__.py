@@ -1,0 +1,33 @@
+"""How good an answer is: external and internal cluster scores, and whole runs on labelled videos."""
+
+from streamer.evaluation.external import PRF, Contingency, Pairs, scores, time_error
+from streamer.evaluation.internal import calinski_harabasz, davies_bouldin, dunn, internal_scores, silhouette
+from streamer.evaluation.rows import FaceRows, read_faces, spans
+from streamer.evaluation.truth import Presence, Truth, make_truth, read_truth, truth_videos, write_truth
+from streamer.evaluation.video import VideoScore, evaluate, match, violations
+
+__all__ = [
+    "PRF",
+    "Contingency",
+    "FaceRows",
+    "Pairs",
+    "Presence",
+    "Truth",
+    "VideoScore",
+    "calinski_harabasz",
+    "davies_bouldin",
+    "dunn",
+    "evaluate",
+    "internal_scores",
+    "make_truth",
+    "match",
+    "read_faces",
+    "read_truth",
+    "scores",
+    "silhouette",
+    "spans",
+    "time_error",
+    "truth_videos",
+    "violations",
+    "write_truth",
+]
