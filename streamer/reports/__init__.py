@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,25 @@ FORMATS: dict[str, Format] = {
     "people": Format("streamer.reports.tables:PeopleTable", "people.csv", "people with screen time"),
     "run": Format("streamer.reports.manifest:Manifest", "run.json", "versions, settings, counts, seconds"),
     "html": Format("streamer.reports.html:HtmlReport", "report.html", "the report to look at, one file"),
+    "json": Format("streamer.reports.structured:JsonDocument", "people.json", "everything, with a JSON Schema"),
+    "jsonl": Format("streamer.reports.structured:JsonLines", "people.jsonl", "everything, one object a line"),
+    "parquet": Format("streamer.reports.parquet:FacesParquet", "faces.parquet", "faces for pandas, polars, DuckDB"),
+    "rttm": Format("streamer.reports.rttm:Rttm", "people.rttm", "for diarisation tools"),
+    "vtt": Format("streamer.reports.captions:WebVtt", "people.vtt", "captions: who is there"),
+    "vtt-faces": Format("streamer.reports.captions:WebVttMetadata", "faces.vtt", "boxes for web players"),
+    "srt": Format("streamer.reports.captions:Srt", "people.srt", "captions for any player"),
+    "eaf": Format("streamer.reports.eaf:Eaf", "people.eaf", "ELAN, a tier per person"),
+    "edl": Format("streamer.reports.editing:MarkerEdl", "markers.edl", "markers for DaVinci Resolve"),
+    "xmeml": Format("streamer.reports.editing:Xmeml", "markers.xml", "markers for Premiere (Final Cut Pro 7 XML)"),
+    "fcpxml": Format("streamer.reports.editing:Fcpxml", "people.fcpxml", "keywords for Final Cut Pro"),
+    "otio": Format("streamer.reports.otio:Otio", "people.otio", "OpenTimelineIO"),
+    "mot": Format("streamer.reports.annotation:Mot", "faces.mot.txt", "MOTChallenge tracks"),
+    "coco": Format("streamer.reports.annotation:Coco", "faces.coco.json", "COCO boxes"),
+    "cvat": Format("streamer.reports.annotation:Cvat", "faces.cvat.xml", "CVAT for video 1.1"),
+    "labelstudio": Format("streamer.reports.annotation:LabelStudio", "faces.labelstudio.json", "Label Studio"),
+    "contact": Format("streamer.reports.contact:ContactSheet", "contact.png", "everybody's faces on one sheet"),
+    "annotated": Format("streamer.reports.video:AnnotatedVideo", "annotated.mp4", "video with boxes and names", True),
+    "blurred": Format("streamer.reports.video:BlurredVideo", "blurred.mp4", "video with hidden faces", True),
 }
 
 
@@ -37,11 +57,14 @@ def create(name: str, **options: Any) -> Report:
     if not cls:
         raise ConfigError(f"{name} is not a format. Formats: {', '.join(FORMATS)}.")
     try:
-        report: Report = getattr(import_module(module), cls)(**options)
+        made = getattr(import_module(module), cls)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"format {name} cannot be loaded: {error}.") from error
-    except TypeError as error:
-        raise ConfigError(f"format {name}: {error}.") from error
+    known = [p for p in signature(made).parameters if made.__init__ is not object.__init__]
+    for option in options:
+        if option not in known:
+            raise ConfigError(f"{option} is not an option of format {name}. Options: {', '.join(known) or 'none'}.")
+    report: Report = made(**options)
     return report
 
 
@@ -54,15 +77,31 @@ def write(name: str, data: RunData, path: Path | str, **options: Any) -> Path:
     return place
 
 
+# file name endings, the longer first where one ends in another
+ENDINGS = {
+    ".mot.txt": "mot",
+    ".coco.json": "coco",
+    ".cvat.xml": "cvat",
+    ".labelstudio.json": "labelstudio",
+    ".csv": "appearances",
+    ".html": "html",
+    ".json": "json",
+    ".xml": "xmeml",
+    ".vtt": "vtt",
+    ".png": "contact",
+}
+
+
 def format_of(path: Path | str) -> str:
-    """The format a file name stands for: the exact name first, then the suffix. ConfigError where none does."""
-    place = Path(path)
-    for name, form in FORMATS.items():
-        if place.name == form.filename:
-            return name
-    for name, form in FORMATS.items():
-        if place.suffix.lower() == Path(form.filename).suffix and not form.pictures:
-            return name
-    raise ConfigError(
-        f"{place.name}: no format has the suffix {place.suffix!r}. Name the format: {', '.join(FORMATS)}."
-    )
+    """The format a file name stands for: the exact name first, then the ending. ConfigError where none does."""
+    name = Path(path).name.lower()
+    for form, about in FORMATS.items():
+        if name == about.filename:
+            return form
+    for ending, form in ENDINGS.items():
+        if name.endswith(ending):
+            return form
+    for form, about in FORMATS.items():
+        if not about.pictures and name.endswith(Path(about.filename).suffix) and Path(name).suffix not in ("", ".txt"):
+            return form
+    raise ConfigError(f"no format is known by the ending of {Path(path).name}. Name one: {', '.join(FORMATS)}.")

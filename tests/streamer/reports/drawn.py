@@ -26,7 +26,7 @@ from streamer.reports.base import (
 HOSTILE = (
     "<script>alert(1)</script>",
     "=cmd|'/c calc'!A0",
-    '"quoted" & \'single\'',
+    "\"quoted\" & 'single'",
     "Zoë 🦊 李雷",
     "two\nlines",
     "]]></x>--><img src=x onerror=alert(1)>",
@@ -56,7 +56,9 @@ def source(name: str = "drawn.mp4", **changes: Any) -> SourceEntry:
 
 def person(number: int, appearances: list[Appearance], **changes: Any) -> PersonEntry:
     mine = [a for a in appearances if a.identity == number]
-    cards = [FaceCard(drawn_face(number * 10 + i), a.source, a.start + 0.2, a.tracks[0], 0.9) for i, a in enumerate(mine)]
+    cards = [
+        FaceCard(drawn_face(number * 10 + i), a.source, a.start + 0.2, a.tracks[0], 0.9) for i, a in enumerate(mine)
+    ]
     entry = PersonEntry(
         number,
         "",
@@ -94,7 +96,9 @@ def drawn_run(names: tuple[str, ...] = ("Ann Lee", "", "Bo"), **changes: Any) ->
         Appearance(film.name, 1, 15.0, 17.0, (15,), 50, 0.88),
     ]
     people = tuple(person(i + 1, looks, name=n) for i, n in enumerate(names))
-    people = tuple(replace(p, unsure=p.id == 3, reason="few faces, all from the side" if p.id == 3 else "") for p in people)
+    people = tuple(
+        replace(p, unsure=p.id == 3, reason="few faces, all from the side" if p.id == 3 else "") for p in people
+    )
     edges = tuple(np.linspace(-0.4, 1.0, 29).tolist())
     middle = np.linspace(-0.375, 0.975, 28)
     run = RunData(
