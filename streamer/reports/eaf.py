@@ -12,6 +12,10 @@ from streamer.reports.escape import one_line
 from streamer.reports.markup import Element, address, child, root, save
 from streamer.reports.rttm import unique
 
+SCHEMA = {
+    "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance",
+    "xsi:noNamespaceSchemaLocation": "http://www.mpi.nl/tools/elan/EAFv3.0.xsd",
+}
 TYPE, NAMES, LANGUAGE = "appearance", "people", "und"
 
 
@@ -24,6 +28,7 @@ class Eaf:
         tiers = unique((p, one_line(data.labels()[p])) for p in sorted(people))
         # DATE is required by the format; a fixed one keeps the bytes stable
         tree = root("ANNOTATION_DOCUMENT", AUTHOR="", DATE="1970-01-01T00:00:00+00:00", FORMAT="3.0", VERSION="3.0")
+        tree.attrib |= SCHEMA
         _header(tree, source)
         _annotations(tree, {tiers[p]: _stretches(mine, source.start) for p, mine in sorted(people.items())})
         child(

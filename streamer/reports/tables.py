@@ -83,6 +83,10 @@ class PeopleTable:
         for p in people:
             if p.id in pictures and p.thumbnail:
                 write_bytes(path.parent / pictures[p.id], p.thumbnail)
+        # nobody who was merged away or forgotten keeps a picture
+        for old in (path.parent / "faces").glob("person_*.jpg"):
+            if f"faces/{old.name}" not in pictures.values():
+                old.unlink()
         with text(path) as out:
             out.write(PEOPLE + "\n")
             for p in people:
