@@ -1,0 +1,307 @@
+"""Batch clusterings for comparison and what-if: all items at once, labels 0..k-1 out, -1 = noise.
+
+Every method takes vectors (n, d), n >= 0, and a metric: "cosine" works on unit rows with distance 1 - cos (methods that
+know only Euclid get the unit rows, whose squared distance is 2 (1 - cos)), "euclid" on the rows as they are. Labels are
+numbered in order of first appearance. Seeds are fixed: the same input gives the same labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamer.errors import ConfigError
+from streamer.items import F64, I64
+
+Linkage = Literal["ward", "average", "complete", "single", "centroid"]
+LINKAGES: tuple[Linkage, ...] = get_args(Linkage)
+
+
+def distances(vectors: ArrayLike, metric: str = "cosine") -> F64:
+    """(n, n) distances, symmetric, zero on the diagonal."""
+    from scipy.spatial.distance import cdist
+
+    x = _rows(vectors, metric)
+    d = np.clip(1.0 - x @ x.T, 0.0, 2.0) if metric == "cosine" else cdist(x, x)
+    np.fill_diagonal(d, 0.0)
+    return np.asarray((d + d.T) / 2, np.float64)
+
+
+def k_means(vectors: ArrayLike, k: int, metric: str = "cosine", seed: int = 0) -> I64:
+    """Labels by k-means (k-means++ starts, best of 10; scikit-learn)."""
+    from sklearn.cluster import KMeans
+
+    x = _rows(vectors, metric)
+    return _numbered(KMeans(_at_most(k, x), n_init=10, random_state=seed).fit(x).labels_) if len(x) else _none()
+
+
+def k_medoids(vectors: ArrayLike, k: int, metric: str = "cosine", rounds: int = 100) -> I64:
+    """Labels by k-medoids: greedy build, then medoids and members in turn until nothing changes.
+
+    The build is that of PAM (Kaufman and Rousseeuw 1990), the turns those of Park and Jun 2009.
+    """
+    d = distances(vectors, metric)
+    if not len(d):
+        return _none()
+    medoids = _build(d, _at_most(k, d))
+    for _ in range(rounds):
+        nearest = d[:, medoids].argmin(1)
+        members = [np.flatnonzero(nearest == j) for j in range(len(medoids))]
+        better = [int(m[d[np.ix_(m, m)].sum(1).argmin()]) if len(m) else medoids[j] for j, m in enumerate(members)]
+        if better == medoids:
+            break
+        medoids = better
+    return _numbered(d[:, medoids].argmin(1))
+
+
+def dbscan(vectors: ArrayLike, eps: float = 0.5, min_samples: int = 2, metric: str = "cosine") -> I64:
+    """Labels by DBSCAN (Ester et al. 1996; scikit-learn). `eps` is a distance of the metric."""
+    from sklearn.cluster import DBSCAN
+
+    d = distances(vectors, metric)
+    return (
+        _numbered(DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed").fit(d).labels_) if len(d) else _none()
+    )
+
+
+def hdbscan(vectors: ArrayLike, min_cluster_size: int = 2, min_samples: int = 1, metric: str = "cosine") -> I64:
+    """Labels by HDBSCAN (Campello et al. 2013; the package hdbscan), Euclid on the metric's rows."""
+    from hdbscan import HDBSCAN
+
+    x = _rows(vectors, metric)
+    if len(x) <= max(min_cluster_size, min_samples):
+        return np.full(len(x), -1, np.int64)
+    return _numbered(
+        HDBSCAN(min_cluster_size=min_cluster_size, min_samples=min_samples, core_dist_n_jobs=1).fit(x).labels_
+    )
+
+
+def linkage(vectors: ArrayLike, method: Linkage = "average", metric: str = "cosine") -> F64:
+    """SciPy's (n - 1, 4) merge table. Ward and centroid need Euclid: for cosine they run on the unit rows."""
+    from scipy.cluster import hierarchy
+    from scipy.spatial.distance import squareform
+
+    if method not in LINKAGES:
+        raise ConfigError(f"linkage {method!r} is not known. Linkages: {', '.join(LINKAGES)}.")
+    if len(np.asarray(vectors)) < 2:
+        return np.zeros((0, 4))
+    if method in ("ward", "centroid"):
+        return np.asarray(hierarchy.linkage(_rows(vectors, metric), method), np.float64)
+    return np.asarray(hierarchy.linkage(squareform(distances(vectors, metric), checks=False), method), np.float64)
+
+
+def agglomerative(
+    vectors: ArrayLike,
+    method: Linkage = "average",
+    threshold: float | None = None,
+    k: int | None = None,
+    metric: str = "cosine",
+) -> I64:
+    """Labels by agglomerative clustering, cut at a height of the merge table or into at most k clusters.
+
+    The height is in the units of `linkage`: for ward and centroid Euclidean on unit rows, sqrt(2 (1 - cos)) for a pair.
+    """
+    if (threshold is None) == (k is None):
+        raise ConfigError("agglomerative needs either threshold or k, not both and not none.")
+    n = len(np.asarray(vectors))
+    return cut(linkage(vectors, method, metric), threshold, k) if n > 1 else np.zeros(n, np.int64)
+
+
+def cut(table: F64, threshold: float | None = None, k: int | None = None) -> I64:
+    """Labels of a merge table cut at a height, or into at most k clusters."""
+    from scipy.cluster.hierarchy import fcluster
+
+    if k is None and threshold is None:
+        raise ConfigError("a cut needs either threshold or k.")
+    labels = fcluster(table, k, "maxclust") if k is not None else fcluster(table, float(threshold or 0), "distance")
+    return _numbered(labels)
+
+
+def chinese_whispers(
+    vectors: ArrayLike, threshold: float = 0.5, rounds: int = 30, metric: str = "cosine", seed: int = 0
+) -> I64:
+    """Labels by Chinese whispers (Biemann 2006) on the graph of pairs closer than `threshold`.
+
+    Each round visits all items in random order; an item takes the label with the greatest sum of closeness
+    (threshold - distance) among its neighbours, the lowest label at a tie. Ends when a round changes nothing.
+    """
+    d = distances(vectors, metric)
+    rng = np.random.default_rng(seed)
+    near = [np.flatnonzero((row < threshold) & (np.arange(len(d)) != i)) for i, row in enumerate(d)]
+    labels = np.arange(len(d))
+    for _ in range(rounds):
+        before = labels.copy()
+        for i in rng.permutation(len(d)):
+            if len(near[i]):
+                seen, which = np.unique(labels[near[i]], return_inverse=True)
+                labels[i] = seen[np.bincount(which, threshold - d[i, near[i]]).argmax()]
+        if (labels == before).all():
+            break
+    return _numbered(labels)
+
+
+def rank_order(vectors: ArrayLike, threshold: float = 1.0, neighbours: int = 20, metric: str = "cosine") -> I64:
+    """Labels by approximate rank-order clustering (Otto, Wang and Jain 2016): one pass of transitive links.
+
+    Two items are linked when the number of each one's nearest neighbours the other does not share, up to their own
+    ranks and over the smaller rank, is below `threshold`. Only the first `neighbours` of each item are looked at.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    d = distances(vectors, metric)
+    n = len(d)
+    if n < 2:
+        return np.zeros(n, np.int64)
+    np.fill_diagonal(d, -1.0)  # an item is its own neighbour of rank 0, also among duplicates
+    order = np.argsort(d, axis=1, kind="stable")[:, : neighbours + 1]
+    rank = [{int(j): r for r, j in enumerate(row)} for row in order]
+    links = [(a, b) for a in range(n) for b in rank[a] if b != a and _rank_distance(order, rank, a, b) < threshold]
+    i, j = np.array(links, np.int64).reshape(-1, 2).T
+    return _numbered(connected_components(coo_matrix((np.ones(len(i)), (i, j)), (n, n)), directed=False)[1])
+
+
+def _rank_distance(order: NDArray[Any], rank: list[dict[int, int]], a: int, b: int) -> float:
+    """The symmetric rank-order distance; a rank beyond the list counts as its end."""
+    last = order.shape[1] - 1
+    to, back = rank[a].get(b, last), rank[b].get(a, last)
+    missing = sum(int(x) not in rank[b] for x in order[a, : to + 1])
+    missing += sum(int(x) not in rank[a] for x in order[b, : back + 1])
+    return missing / min(to, back)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method: `run(vectors, metric=..., **options)`; `knob` is what a sweep turns, `grid` its usual values."""
+
+    run: Callable[..., I64]
+    knob: str
+    grid: tuple[float, ...]
+
+
+def _linked(name: Linkage) -> Callable[..., I64]:
+    def run(vectors: ArrayLike, threshold: float | None = None, k: int | None = None, metric: str = "cosine") -> I64:
+        return agglomerative(vectors, name, threshold, k, metric)
+
+    return run
+
+
+_DISTANCE_GRID = tuple(
+    round(0.30 + 0.05 * i, 2) for i in range(10)
+)  # cosine distances between same and different faces
+METHODS: dict[str, Method] = {
+    "k-means": Method(k_means, "k", (2, 4, 8, 16, 32, 64, 128)),
+    "k-medoids": Method(k_medoids, "k", (2, 4, 8, 16, 32, 64, 128)),
+    "dbscan": Method(dbscan, "eps", _DISTANCE_GRID),
+    "hdbscan": Method(hdbscan, "min_cluster_size", (2, 3, 5, 10)),
+    "ward": Method(_linked("ward"), "threshold", tuple(round(0.8 + 0.1 * i, 1) for i in range(10))),
+    "average": Method(_linked("average"), "threshold", _DISTANCE_GRID),
+    "complete": Method(_linked("complete"), "threshold", tuple(round(0.5 + 0.05 * i, 2) for i in range(10))),
+    "single": Method(_linked("single"), "threshold", _DISTANCE_GRID),
+    "centroid": Method(_linked("centroid"), "threshold", tuple(round(0.5 + 0.05 * i, 2) for i in range(12))),
+    "chinese-whispers": Method(chinese_whispers, "threshold", _DISTANCE_GRID),
+    "rank-order": Method(rank_order, "threshold", (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)),
+}
+
+
+def cluster(vectors: ArrayLike, method: str, metric: str = "cosine", **options: Any) -> I64:
+    """Labels by a method of `METHODS`; ConfigError names the known ones and an option's place."""
+    if method not in METHODS:
+        raise ConfigError(f"{method} is not a clustering method. Methods: {', '.join(METHODS)}.")
+    try:
+        return METHODS[method].run(vectors, metric=metric, **options)
+    except TypeError as error:
+        knob = METHODS[method].knob
+        raise ConfigError(f"{method}: {error}. Its main option is {knob}.") from error
+
+
+def elbow(vectors: ArrayLike, ks: Sequence[int], metric: str = "cosine") -> int:
+    """The k where the curve of k-means inertia is farthest below the line from its first to its last point."""
+    x = _rows(vectors, metric)
+    kept = sorted({k for k in ks if 1 <= k <= len(x)})
+    if len(kept) < 3:
+        raise ConfigError("the elbow needs at least three values of k that are not above the number of items.")
+    inertia = np.array([_inertia(x, k_means(x, k, "euclid")) for k in kept])
+    line = np.interp(kept, [kept[0], kept[-1]], inertia[[0, -1]])
+    return kept[int((line - inertia).argmax())]
+
+
+def best_silhouette(vectors: ArrayLike, ks: Sequence[int], metric: str = "cosine") -> int:
+    """The k whose k-means clusters have the greatest mean silhouette; the smaller one at a tie."""
+    from sklearn.metrics import silhouette_score
+
+    d = distances(vectors, metric)
+    kept = sorted({k for k in ks if 2 <= k < len(d)})
+    if not kept:
+        raise ConfigError("the silhouette needs a k of at least 2 and below the number of items.")
+    marks = [silhouette_score(d, k_means(vectors, k, metric), metric="precomputed") for k in kept]
+    return kept[int(np.argmax(marks))]
+
+
+def eigengap(vectors: ArrayLike, most: int = 50, neighbours: int = 7, metric: str = "cosine") -> int:
+    """The k before the widest gap of the smallest eigenvalues of the normalised graph Laplacian (von Luxburg 2007).
+
+    Affinity exp(-d^2 / (s_i s_j)) with s the distance to the `neighbours`-th neighbour (Zelnik-Manor and Perona 2004).
+    """
+    from scipy.linalg import eigh
+
+    d = distances(vectors, metric)
+    n = len(d)
+    if n < 3:
+        return n
+    scale = np.maximum(np.sort(d, axis=1)[:, min(neighbours, n - 1)], 1e-12)
+    affinity = np.exp(-(d**2) / np.outer(scale, scale))
+    root = 1.0 / np.sqrt(affinity.sum(1))
+    last = min(most + 1, n) - 1
+    values = eigh(np.eye(n) - affinity * np.outer(root, root), eigvals_only=True, subset_by_index=[0, last])
+    return int(np.diff(values).argmax()) + 1
+
+
+def _inertia(x: F64, labels: I64) -> float:
+    return float(sum(((x[labels == c] - x[labels == c].mean(0)) ** 2).sum() for c in np.unique(labels)))
+
+
+def _build(d: F64, k: int) -> list[int]:
+    """The first medoids: the most central item, then whichever shortens the sum of distances most."""
+    medoids = [int(d.sum(1).argmin())]
+    nearest = d[:, medoids[0]].copy()
+    while len(medoids) < k:
+        gain = np.maximum(nearest[:, None] - d, 0).sum(0)
+        gain[medoids] = -1
+        medoids.append(int(gain.argmax()))
+        nearest = np.minimum(nearest, d[:, medoids[-1]])
+    return medoids
+
+
+def _rows(vectors: ArrayLike, metric: str) -> F64:
+    x = np.asarray(vectors, np.float64)
+    if metric not in ("cosine", "euclid"):
+        raise ConfigError(f"metric {metric!r} is not known. Choose cosine or euclid.")
+    if x.ndim != 2 or not np.isfinite(x).all():
+        raise ConfigError(f"vectors must be finite rows (n, d), not {x.shape} or with NaN.")
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) if metric == "cosine" else x
+
+
+def _at_most(k: int, items: F64) -> int:
+    if k < 1:
+        raise ConfigError(f"k is {k}. It is the number of clusters, at least 1.")
+    return min(int(k), len(items))
+
+
+def _numbered(labels: NDArray[Any]) -> I64:
+    """Labels renumbered 0.. in order of first appearance; -1 stays."""
+    out = np.full(len(labels), -1, np.int64)
+    kept = np.flatnonzero(np.asarray(labels) >= 0)
+    _, first, which = np.unique(np.asarray(labels)[kept], return_index=True, return_inverse=True)
+    place = np.empty(len(first), np.int64)
+    place[np.argsort(first)] = np.arange(len(first))
+    out[kept] = place[which]
+    return out
+
+
+def _none() -> I64:
+    return np.zeros(0, np.int64)
