@@ -7,7 +7,7 @@ from pathlib import Path
 from streamer.errors import StoreError
 from streamer.store.database import Database
 from streamer.store.eventlog import event_of, relabel
-from streamer.store.records import SourceRecord
+from streamer.store.records import Snapshot, SourceRecord
 
 
 class StorePart:
@@ -27,6 +27,10 @@ class StorePart:
 
     def source(self, number: int) -> SourceRecord:
         """The source of that number. StoreError if there is none."""
+        raise NotImplementedError
+
+    def state(self) -> Snapshot | None:
+        """The newest snapshot, None when there is none. StoreError when it is damaged."""
         raise NotImplementedError
 
     def relabel_all(self) -> None:

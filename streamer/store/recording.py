@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -146,7 +145,7 @@ class Recording(StorePart):
         with self._db.write() as sql:
             sql.execute(
                 "INSERT INTO snapshots (seq, track, model, sha256, data) VALUES (?, ?, ?, ?, ?)",
-                (self.last_seq(), self.next_track() - 1, model[0] if model else "", check, zlib.compress(state, 1)),
+                (self.last_seq(), self.next_track() - 1, model[0] if model else "", check, state),
             )
             sql.execute(
                 "DELETE FROM snapshots WHERE id < (SELECT max(id) FROM snapshots) AND id NOT IN "
@@ -158,10 +157,7 @@ class Recording(StorePart):
         row = self._db.one("SELECT seq, track, model, sha256, data FROM snapshots ORDER BY id DESC LIMIT 1")
         if row is None:
             return None
-        try:
-            data = zlib.decompress(row[4])
-        except zlib.error:
-            data = b""
+        data = bytes(row[4])
         if hashlib.sha256(data).hexdigest() != row[3]:
             raise StoreError(f"{self.path}: the clusterer's snapshot is damaged. Rebuild it with `whowhen recluster`.")
         return Snapshot(row[0], row[1], row[2], data)
@@ -171,6 +167,7 @@ class Recording(StorePart):
         with self._db.write() as sql:
             sql.execute("UPDATE sources SET snapshot = NULL")
             sql.execute("DELETE FROM snapshots")
+            sql.execute("DELETE FROM told")
 
     def discard_unfinished(self) -> list[str]:
         """Names of the files a killed run left half done, now gone with their tracks and events.
@@ -202,6 +199,13 @@ class Recording(StorePart):
                 self.drop_state()
             self.relabel_all()
         return [r[1] for r in left]
+
+    def rewind(self, seq: int) -> None:
+        """Takes back every event after `seq`: a clusterer restored from a snapshot is about to decide them anew."""
+        with self._db.write() as sql:
+            sql.execute("DELETE FROM events WHERE seq > ?", (seq,))
+            sql.execute("UPDATE counters SET value = ? WHERE name = 'seq'", (seq,))
+            self.relabel_all()
 
     def next_track(self) -> int:
         """The library-wide number the next track gets."""
