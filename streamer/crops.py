@@ -84,8 +84,8 @@ def align(image: U8, landmarks: ArrayLike, onto: Template | str) -> U8:
     return crops
 
 
-# Mean position of the five points inside SCRFD-2.5G boxes of 4 000 LFW faces, as fractions of the box.
-_IN_BOX = np.array([[0.31, 0.40], [0.69, 0.40], [0.50, 0.59], [0.34, 0.77], [0.66, 0.77]], np.float32)
+# Mean position of the five points inside the SCRFD-2.5G boxes of 611 LFW faces, made symmetric, as parts of the box.
+_IN_BOX = np.array([[0.28, 0.395], [0.72, 0.395], [0.50, 0.58], [0.31, 0.74], [0.69, 0.74]], np.float32)
 
 
 def box_landmarks(boxes: ArrayLike) -> F32:
@@ -109,7 +109,8 @@ def _face_in_space() -> F32:
     Depth in template pixels with 63 mm between the pupils: nose tip 25 mm before the pupils, mouth corners 4 mm.
     """
     x, y = 17.62, 20.34  # half the distance of the eyes; half from eyes to mouth
-    points = [[-x, -y, 0], [x, -y, 0], [0, -0.2, -14.0], [-14.59, y, -2.2], [14.59, y, -2.2]]
+    nose = 1.3  # below the middle: makes the median pitch of 611 LFW faces 0 (template: -0.2, pitch -7)
+    points = [[-x, -y, 0], [x, -y, 0], [0, nose, -14.0], [-14.59, y, -2.2], [14.59, y, -2.2]]
     centred = np.array(points, np.float64)
     return np.asarray(centred - centred.mean(0), np.float32)
 
@@ -139,18 +140,18 @@ def head_pose(landmarks: ArrayLike) -> F32:
 
 
 def sharpness(crops: ArrayLike) -> F32:
-    """Aligned crops (n, s, s, 3) uint8 -> (n,) 0..1: how much of the fine structure a second blur takes away.
+    """Aligned crops (n, s, s, 3) uint8 -> (n,) 0..1: which part of the neighbour differences a second blur takes away.
 
-    After Crete et al. 2007 ("The blur effect"): a sharp picture loses much of its neighbour differences when blurred,
-    a blurred one little.
+    After Crete et al. 2007 ("The blur effect"): a sharp picture loses much when blurred, a blurred one little. Clean
+    faces give about 0.53, one shrunk to 18 px and back 0.35. Rank correlation with LightQNet on 1 222 damaged LFW
+    crops 0.45 (0.66 without the noisy ones), variance of the Laplacian 0.33; with the harm done to an EdgeFace vector
+    0.58, Laplacian 0.45, LightQNet itself 0.76.
     """
     import cv2
 
     stack = np.asarray(crops, np.uint8)
-    out = np.zeros(len(stack), np.float32)
-    for i, crop in enumerate(stack):
-        out[i] = _kept(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY))
-    return out
+    grey = (cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY) for crop in stack)
+    return np.array([_kept(g) for g in grey], np.float32)
 
 
 def _kept(grey: U8) -> float:
@@ -158,14 +159,65 @@ def _kept(grey: U8) -> float:
 
     s = grey.shape[0]
     middle = grey[s // 6 : s - s // 6, s // 6 : s - s // 6]  # the face without hair and background
-    smooth = cv2.GaussianBlur(middle, (0, 0), 0.8).astype(np.float32)  # against noise, which looks sharp
-    worst = 1.0
-    for axis, kernel in ((0, (1, 9)), (1, (9, 1))):
+    smooth = cv2.GaussianBlur(middle, (0, 0), 1.2 * s / 112).astype(np.float32)  # against noise, which looks sharp
+    reach = 2 * round(6 * s / 112) + 1  # 13 pixels at 112: best of 5, 9, 13
+    worst = 1.0  # motion blurs one direction only
+    for axis, kernel in ((0, (1, reach)), (1, (reach, 1))):
         before = np.abs(np.diff(smooth, axis=axis))
         after = np.abs(np.diff(cv2.blur(smooth, kernel), axis=axis))
         total = float(before.sum())
         worst = min(worst, float(np.maximum(before - after, 0).sum()) / total if total > 1e-6 else 0.0)
     return worst
+
+
+def crispness(values: ArrayLike) -> F32:
+    """Sharpness stretched to 0..1: 0.30 and below is mush, 0.52 and above as clean as photos are."""
+    return np.asarray(np.clip((np.asarray(values, np.float32) - 0.30) / 0.22, 0, 1), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """How good one look at a face is, 0..1, and why it should not be used at all (None: it may)."""
+
+    value: float
+    reason: str | None = None
+
+
+def rate_face(
+    width: float,
+    pose: Sequence[float] | F32,
+    sharp: float,
+    score: float,
+    model_quality: float | None = None,
+    *,
+    min_width: float = 20.0,
+    max_turn: float = 65.0,
+    min_score: float = 0.0,
+    reject_below: float = 0.0,
+) -> Rating:
+    """size x frontality x sharpness x score, the model's value standing in for sharpness where there is one.
+
+    `width` is the face's width in pixels of the frame, `pose` yaw, pitch, roll in degrees (NaN: unknown, taken as
+    half turned), `sharp` as from `sharpness`. Reasons: "low score", "small", "profile", "blurred", in that order.
+    Size saturates at 112 px, where the crop is not enlarged any more. No factor falls below 0.1, so that the worst
+    face of a track still has its rank.
+    """
+    yaw, pitch = (abs(float(a)) if np.isfinite(a) else 40.0 for a in (pose[0], pose[1]))
+    # pitch from five points is noisy (5..95 % of LFW: -27..29 degrees), so it counts half
+    turn = float(np.hypot(yaw, pitch / 2))
+    clear = float(crispness(sharp)) if model_quality is None else min(1.0, max(0.0, model_quality) / 0.6)
+    parts = (min(1.0, (width / 112) ** 0.5), float(np.cos(np.radians(min(turn, 90.0)))), clear, score)
+    value = float(np.prod([min(1.0, max(0.1, p)) for p in parts]))
+    reason = None
+    if score < min_score:
+        reason = "low score"
+    elif width < min_width:
+        reason = "small"
+    elif turn > max_turn:
+        reason = "profile"
+    elif (float(crispness(sharp)) if model_quality is None else model_quality) < reject_below:
+        reason = "blurred"
+    return Rating(value, reason)
 
 
 def cut(image: U8, box: Sequence[float] | F32, margin: float = 0.4, size: int = 160) -> U8:

@@ -11,6 +11,8 @@ from streamer.errors import ConfigError
 
 DETECTORS: dict[str, str] = {
     "scrfd": "streamer.models.scrfd:SCRFD",
+    "mtcnn": "streamer.models.mtcnn:MTCNN",
+    "yunet": "streamer.models.yunet:YuNet",
 }
 EMBEDDERS: dict[str, str] = {
     "aligned": "streamer.models.aligned:AlignedEmbedder",

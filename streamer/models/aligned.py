@@ -1,4 +1,4 @@
-"""Embedders that take aligned crops: ArcFace, EdgeFace, MobileFaceNet, FaceNet, SFace, dlib - told apart by the pack."""
+"""Embedders that take aligned crops: ArcFace, EdgeFace, MobileFaceNet, FaceNet, SFace, dlib, by their packs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class AlignedEmbedder:
     """Crops aligned to `template` in, vectors out: unit rows for cosine, raw rows for euclid.
 
     `mean` and `std` are one number, or three in the order of `colour`. `thresholds` is a `Thresholds` or a mapping
-    {pair, link, merge}; none are assumed. `model` is the id stored with every vector, by default the file's name and hash.
-    `flip` adds the mirror image's vector (dlib: TAR at FAR 1e-4 0.796 -> 0.846, twice the cost). `input` and `output` name
-    the tensors where the network has several.
+    {pair, link, merge}; none are assumed. `model` is the id stored with every vector, by default the file's name and
+    hash. `flip` adds the mirror image's vector (dlib: TAR at FAR 1e-4 0.796 -> 0.846, twice the cost). `input` and
+    `output` name the tensors where the network has several.
     """
 
     def __init__(
@@ -97,7 +97,9 @@ class AlignedEmbedder:
         vectors = self._vectors(crops)
         if self.flip:
             mirrored = self._vectors(np.ascontiguousarray(crops[:, :, ::-1]))
-            vectors = unit(vectors) + unit(mirrored) if self.metric == "cosine" else (vectors + mirrored) / 2
+            vectors = np.asarray(
+                unit(vectors) + unit(mirrored) if self.metric == "cosine" else (vectors + mirrored) / 2
+            )
         return unit(vectors) if self.metric == "cosine" else vectors
 
     def _vectors(self, crops: U8) -> F32:

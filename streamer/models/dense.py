@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import ConfigError
 from streamer.geometry import iou
-from streamer.items import F32, U8, Faces, Picture
+from streamer.items import F32, U8, ArrayPicture, Faces, Picture
 from streamer.models.onnx import Session
 from streamer.models.pixels import Pixels
 
@@ -95,18 +94,11 @@ class DenseDetector(ABC):
     def detect(self, images: Sequence[U8]) -> list[Faces]:
         """The faces of each image, best score first, in its own pixels."""
         sizes = [(i.shape[1], i.shape[0]) for i in images]
-        return self._detect([lambda w, h, i=i: self._resized(i, w, h) for i in images], sizes)
+        return self._detect([ArrayPicture(i).scaled for i in images], sizes)
 
     def detect_pictures(self, pictures: Sequence[Picture], sizes: Sequence[tuple[int, int]]) -> list[Faces]:
         """The faces of each picture in pixels of its displayed (w, h); only the network's size is converted."""
         return self._detect([p.scaled for p in pictures], sizes)
-
-    @staticmethod
-    def _resized(image: U8, width: int, height: int) -> U8:
-        if image.shape[1] == width and image.shape[0] == height:
-            return image
-        out: U8 = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-        return out
 
     def _detect(self, readers: Sequence[Callable[[int, int], U8]], sizes: Sequence[tuple[int, int]]) -> list[Faces]:
         found: list[Faces] = [Faces.none()] * len(readers)

@@ -28,7 +28,7 @@ LAYOUTS = {
 
 
 def untangle(output: Array, count: int, cells: int, anchors: int) -> Array:
-    """Rows (cells * count * anchors, c) of a batch-1 head run on `count` pictures -> (count, cells * anchors, c). Exact."""
+    """Rows (cells * count * anchors, c) of a batch-1 head run on `count` pictures -> (count, cells * anchors, c)."""
     return output.reshape(cells, count, anchors, -1).transpose(1, 0, 2, 3).reshape(count, cells * anchors, -1)
 
 
