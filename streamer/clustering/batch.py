@@ -171,7 +171,7 @@ def _rank_distance(order: NDArray[Any], rank: list[dict[int, int]], a: int, b: i
     to, back = rank[a].get(b, last), rank[b].get(a, last)
     missing = sum(int(x) not in rank[b] for x in order[a, : to + 1])
     missing += sum(int(x) not in rank[a] for x in order[b, : back + 1])
-    return missing / min(to, back)
+    return float(missing / min(to, back))
 
 
 @dataclass(frozen=True, slots=True)

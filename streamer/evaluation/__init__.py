@@ -4,6 +4,7 @@ from streamer.evaluation.external import PRF, Contingency, Pairs, scores, time_e
 from streamer.evaluation.internal import calinski_harabasz, davies_bouldin, dunn, internal_scores, silhouette
 from streamer.evaluation.rows import FaceRows, read_faces, spans
 from streamer.evaluation.truth import Presence, Truth, make_truth, read_truth, truth_videos, write_truth
+from streamer.evaluation.verification import Verification, all_pairs, verification
 from streamer.evaluation.video import VideoScore, evaluate, match, violations
 
 __all__ = [
@@ -13,7 +14,9 @@ __all__ = [
     "Pairs",
     "Presence",
     "Truth",
+    "Verification",
     "VideoScore",
+    "all_pairs",
     "calinski_harabasz",
     "davies_bouldin",
     "dunn",
@@ -28,6 +31,7 @@ __all__ = [
     "spans",
     "time_error",
     "truth_videos",
+    "verification",
     "violations",
     "write_truth",
 ]

@@ -1,0 +1,108 @@
+"""`whowhen lab` on written embedding files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines import lab
+from pipelines.lab_files import read_vectors
+from streamer.errors import ConfigError, SourceError
+
+NAMES = np.repeat(["ann", "bob", "cid"], [4, 3, 1])
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Three people that stand apart, one of them with a single row."""
+    rng = np.random.default_rng(0)
+    rows = np.eye(3)[np.repeat([0, 1, 2], [4, 3, 1])] + 0.05 * rng.standard_normal((8, 3))
+    np.savez(tmp_path / "faces.npz", emb=rows.astype(np.float32), identity=NAMES)
+    return tmp_path / "faces.npz"
+
+
+def test_a_clustering_is_scored_and_written(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "labels.csv"
+    lab.cluster_command(file, "average", settings=["threshold=0.5"], out=out, as_json=True)
+    assert json.loads(capsys.readouterr().out)["bcubed_f"] == 1.0
+    assert out.read_text().splitlines()[:2] == ["row,cluster,identity", "0,0,ann"]
+
+
+def test_without_names_the_scores_are_internal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "v.npy", np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1.0]]))
+    lab.cluster_command(tmp_path / "v.npy", "average", settings=["k=2"], as_json=True)
+    assert json.loads(capsys.readouterr().out)["silhouette"] > 0.9
+    with pytest.raises(ConfigError, match="no true names"):
+        lab.verify_command(tmp_path / "v.npy")
+
+
+def test_people_with_too_few_rows_are_left_out(file: Path) -> None:
+    assert len(read_vectors(file)) == 8
+    assert set(read_vectors(file, at_least=2).named(file)) == {"ann", "bob"}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz"])
+def test_vectors_come_back_from_every_format(tmp_path: Path, file: Path, suffix: str) -> None:
+    wanted = read_vectors(file)
+    if suffix == "csv":
+        lines = [",".join([name, *map(repr, map(float, row))]) for name, row in zip(NAMES, wanted.rows)]
+        file = tmp_path / "faces.csv"
+        file.write_text("identity,e0,e1,e2\n" + "\n".join(lines) + "\n")
+    found = read_vectors(file)
+    np.testing.assert_array_equal(found.rows, wanted.rows)
+    assert found.named(file).tolist() == NAMES.tolist()
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.csv", "e0,e1\n1,oops\n"), ("a.txt", ""), ("a.npz", "no zip")])
+def test_what_is_no_embedding_file_is_told(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SourceError, match=name):
+        read_vectors(tmp_path / name)
+
+
+def test_a_sweep_gives_the_best_of_each_method(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.sweep_command(file, ["single", "average"], grid=["threshold=0.0001,0.5"], as_json=True)
+    best = json.loads(capsys.readouterr().out)
+    assert {p["method"]: p["options"] for p in best} == {"single": {"threshold": 0.5}, "average": {"threshold": 0.5}}
+
+
+def test_an_interrupted_sweep_goes_on_where_it_stopped(file: Path, tmp_path: Path) -> None:
+    vectors, out = read_vectors(file), tmp_path / "sweep.jsonl"
+    points = list(lab.grid_points(["average"], ["threshold=0.1,0.5,0.9"]))
+    whole = list(lab.swept(vectors, points, "cosine", None))
+    several = lab.swept(vectors, points, "cosine", out)
+    next(several), next(several)
+    out.write_text(out.read_text() + '{"method": "aver')  # killed while writing
+    rest = list(lab.swept(vectors, points, "cosine", out))
+    assert rest == whole
+    assert len(lab._finished(out)) == 3
+
+
+def test_verification_tells_the_best_threshold(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.verify_command(file, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["same"], found["different"], found["auc"], found["tar_at_far_0.0001"]) == (9, 19, 1.0, 1.0)
+    assert 0.5 < found["best_threshold"] < 1
+
+
+def test_the_number_of_people_is_suggested(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(1)
+    np.save(tmp_path / "v.npy", np.eye(8)[np.repeat(np.arange(3), 10)] + 0.03 * rng.standard_normal((30, 8)))
+    lab.suggest_command(tmp_path / "v.npy", most=8)
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["3", "3", "3"]
+
+
+@pytest.mark.parametrize(("settings", "told"), [(["eps"], "name=value"), (["eps=many"], "name=value")])
+def test_a_setting_that_is_no_number_is_told(settings: list[str], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        lab.options_of(settings)
+
+
+def test_an_unknown_method_or_score_is_told(file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"Methods: .*online"):
+        lab.sweep_command(file, ["dbskan"])
+    with pytest.raises(ConfigError, match="Scores: bcubed_precision"):
+        lab.sweep_command(file, ["average"], by="beauty")
