@@ -1,0 +1,177 @@
+"""Repair of the first guess: periodic average-linkage merges of identities, and consolidation of all exemplars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from streamer.clustering.consolidate import Diff, Snapshot, plan
+from streamer.clustering.people import People
+from streamer.clustering.remerge import Bars, Links, Pool, agglomerate
+from streamer.items import F32, I64, Assigned, Event, Split
+
+CHUNK = 64  # queries searched in one matrix product
+
+
+class Repair(People):
+    """What needs `merge_bars` and `retry_bar` (dissimilarities); `_near` collects identities that saw each other."""
+
+    merge_bars: Bars
+    retry_bar: float
+    consolidate_growth: float | None
+    _near: set[tuple[int, int]]
+    _since_remerge: int
+    _consolidated_at: int
+
+    # ------------------------------------------------------------------ re-merge
+    def remerge(self) -> list[Event]:
+        """Merges identities that saw each other since the last time, by average linkage."""
+        self._remerge()
+        return self.take()
+
+    def _remerge(self) -> None:
+        self._since_remerge = 0
+        pairs = {(self.aliases.resolve(a), self.aliases.resolve(b)) for a, b in self._near}
+        self._near.clear()
+        slot_of = self.identities.slot_of
+        edges = sorted((slot_of[a], slot_of[b]) for a, b in pairs if a != b and a in slot_of and b in slot_of)
+        if edges:
+            self._merge_slots(np.asarray(edges, np.int64))
+
+    def _merge_slots(self, edges: I64) -> None:
+        ids = self.identities
+        slots, local = np.unique(edges, return_inverse=True)
+        local = local.reshape(edges.shape)
+        pool = Pool(
+            ids.sums[slots], ids.weight[slots].copy(), ids.energy[slots].copy(), ids.count[slots].copy(),
+            self.pins(slots),
+        )  # fmt: skip
+        place = np.full(len(ids.rows), -1, np.int64)
+        place[slots] = np.arange(len(slots))
+        root = agglomerate(pool, Links(local[:, 0], local[:, 1], np.zeros(0)), self.merge_bars, self.conflicts(place))
+        for r in np.unique(root[root != np.arange(len(root))]):
+            self._merge_group(slots[root == r])
+        self.settle_conflicts()
+
+    def _merge_group(self, slots: I64) -> None:
+        numbers = sorted(self.identities.number[slots].tolist(), key=lambda n: (n not in self.identities.pinned, n))
+        for dropped in numbers[1:]:
+            self.merge(numbers[0], dropped, "remerge")
+
+    # ------------------------------------------------------------------ consolidation
+    @property
+    def consolidation_due(self) -> bool:
+        """Whether tracks grew enough since the last consolidation."""
+        return self.tracks.count >= self._consolidate_from()
+
+    def _consolidate_from(self) -> int:
+        return math.ceil((self.consolidate_growth or 1.3) * self._consolidated_at)
+
+    def consolidation_job(self) -> Callable[[], Diff]:
+        """A function of a snapshot taken now; it may run anywhere, and its result goes to `apply`."""
+        self._consolidated_at = max(self._consolidated_at, self.tracks.count)
+        ex, n = self.exemplars, len(self.exemplars)
+        rows = slice(0, n)
+        edges = self._graph()
+        place = self.tracks.row[: self.tracks.count]
+        owner = ex.owner[rows]
+        pool = Pool(
+            ex.sums(rows), ex.weight[rows].copy(), ex.energy[rows].copy(),
+            np.fromiter((len(m) for m in ex.members), np.int64, n), self.pins(owner),
+        )  # fmt: skip
+        snapshot = Snapshot(
+            ex.key[rows].copy(), pool, edges, self.merge_bars,
+            self.constraints.between(place), self.constraints.together(place),
+        )  # fmt: skip
+        return snapshot.cluster
+
+    def _graph(self) -> Links:
+        """Neighbours remembered at creation, and a chain through every identity's exemplars."""
+        ex, n = self.exemplars, len(self.exemplars)
+        row_of = np.full(max(1, ex.next_key), -1, np.int64)
+        row_of[ex.key[:n]] = np.arange(n)
+        near = ex.near[:n]
+        a = np.repeat(np.arange(n), (near >= 0).sum(1))
+        b = row_of[near[near >= 0]]
+        order = np.argsort(ex.owner[:n], kind="stable")
+        same = ex.owner[order[1:]] == ex.owner[order[:-1]]
+        a, b = np.r_[a, order[:-1][same]], np.r_[b, order[1:][same]]
+        return Links(a[b >= 0], b[b >= 0], np.zeros(0))
+
+    def apply(self, diff: Diff) -> list[Event]:
+        """Brings the identities to what the consolidation found, with as few changes of number as can be."""
+        self.renumber(diff)
+        return self.take()
+
+    def _consolidate(self) -> None:
+        self._remerge()
+        self.renumber(self.consolidation_job()())
+        self._retry_pending()
+
+    def renumber(self, diff: Diff, reason: str = "consolidate") -> None:
+        """Makes the clusters of `diff` the identities."""
+        ex, ids = self.exemplars, self.identities
+        n = len(ex)
+        sizes = np.fromiter((len(m) for m in ex.members), np.int64, n)
+        number = ids.number[ex.owner[:n]]
+        target, order = plan(diff, ex.key[:n], number, sizes, ids.pinned, self.new_identity)
+        changed = np.flatnonzero(target != number)
+        if not len(changed):
+            return
+        for old, new, whole in order:
+            rows = changed[(number[changed] == old) & (target[changed] == new)]
+            self._transfer(old, new, rows, whole, reason)
+        affected = sorted(set(number[changed].tolist()) | set(target[changed].tolist()))
+        for one in affected:
+            rows = np.flatnonzero(target == one).tolist()
+            slot = ids.slot_of.get(one)
+            if rows:
+                ids.recompute(ids.create(one) if slot is None else slot, rows, ex)
+            elif slot is not None:
+                ids.end(slot)
+        self._near |= {(a, b) if a < b else (b, a) for a, b, _ in order}
+        self.settle_conflicts()
+
+    def _transfer(self, old: int, new: int, rows: I64, whole: bool, reason: str) -> None:
+        """Events for the exemplars that go from `old` to `new`; `whole`: nothing else of `old` is left."""
+        members = sorted(at for r in rows.tolist() for at in self.exemplars.members[r] if at not in self.exiles)
+        if whole:
+            d = self.distance_between(new, old) if new in self.identities.slot_of else float("nan")
+            self.retire(new, old, d, reason)
+        elif new in self.identities.slot_of:
+            for at in members:
+                self.move(at, new, reason)
+        elif members:
+            numbers = tuple(int(t) for t in self.tracks.number[members])
+            self.emit(Split(self.next_seq(), old, new, numbers, reason))
+
+    def _retry_pending(self) -> None:
+        """Low-quality tracks of nobody join the nearest exemplar that is near enough by now."""
+        if not self.pending or not len(self.exemplars):
+            return
+        waiting = sorted(self.pending)
+        bar = self.retry_bar
+        for s in range(0, len(waiting), CHUNK):
+            part = waiting[s : s + CHUNK]
+            queries = self.space.query(np.stack([self.pending[p] for p in part]))
+            offsets, found = self.exemplars.index.within(queries, self.space.radius(bar))
+            for i, at in enumerate(part):
+                self._retry(at, queries[i], found[offsets[i] : offsets[i + 1]])
+
+    def _retry(self, at: int, query: F32, rows: I64) -> None:
+        enemies = {self.slot(o) for o in self.constraints.of(at) if o not in self.exiles}
+        rows = rows[~np.isin(self.exemplars.owner[rows], list(enemies))]
+        if not len(rows):
+            return
+        rows = np.sort(rows)
+        d = self.space.from_product(np.einsum("ij,j->i", self.exemplars.index.rows[rows], query))
+        row = int(rows[int(np.argmin(d))])
+        slot = int(self.exemplars.owner[row])
+        del self.pending[at]
+        self.exemplars.members[row].append(at)
+        self.tracks.row[at] = row
+        self.identities.count[slot] += 1
+        track, number = int(self.tracks.number[at]), int(self.identities.number[slot])
+        self.emit(Assigned(self.next_seq(), track, number, self.space.distance(float(d.min())), reason="retry"))

@@ -1,0 +1,133 @@
+"""The clusterer as bytes: npz arrays (no pickle), a JSON header, a SHA-256 over both."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.clustering.identities import NEIGHBORS
+from streamer.errors import StoreError
+
+if TYPE_CHECKING:
+    from streamer.clustering.online import OnlineClusterer
+
+MAGIC = b"whowhen clusterer 1\n"
+Arrays = dict[str, NDArray[Any]]
+EXEMPLAR = ("scale", "weight", "energy", "owner", "key", "near")
+IDENTITY = ("sums", "weight", "energy", "count", "number")
+TRACK = ("number", "row", "light")
+COUNTERS = ("seq", "next_identity", "_since_remerge", "_consolidated_at")
+
+
+def pack(c: OnlineClusterer) -> bytes:
+    """Magic, checksum, length of the header, header, arrays."""
+    body = io.BytesIO()
+    np.savez(body, **_arrays(c))  # type: ignore[arg-type]  # keyword names are array names
+    header = {
+        "model": c.model, "dimension": c.space.dimension, "options": c.options,
+        "counters": {name: getattr(c, name) for name in COUNTERS}, "next_key": c.exemplars.next_key,
+        "waiting": sorted((k, v) for k, v in c.constraints.waiting.items()),
+    }  # fmt: skip
+    text = json.dumps(header, sort_keys=True).encode()
+    payload = len(text).to_bytes(8, "little") + text + body.getvalue()
+    return MAGIC + hashlib.sha256(payload).digest() + payload
+
+
+def unpack(state: bytes) -> tuple[dict[str, Any], Arrays]:
+    """Header and arrays; StoreError when a byte is not as it was written."""
+    start = len(MAGIC) + 32
+    if not state.startswith(MAGIC):
+        raise StoreError(
+            "this is not the state of a clusterer (its first bytes are wrong). Rebuild it from the stored tracks."
+        )
+    if hashlib.sha256(state[start:]).digest() != state[len(MAGIC) : start]:
+        raise StoreError("the clusterer's state is damaged (its checksum is wrong). Rebuild it from the stored tracks.")
+    length = int.from_bytes(state[start : start + 8], "little")
+    header: dict[str, Any] = json.loads(state[start + 8 : start + 8 + length])
+    with np.load(io.BytesIO(state[start + 8 + length :]), allow_pickle=False) as data:
+        return header, {name: data[name] for name in data.files}
+
+
+def check(header: dict[str, Any], model: str | None, dimension: int | None) -> None:
+    """StoreError when the state is of another model or dimension than asked for."""
+    if model is not None and header["model"] != model:
+        raise StoreError(
+            f"the library holds faces of {header['model'] or 'an unnamed model'}, this run uses {model}. "
+            "Vectors of two models cannot be mixed: use the library's model, or start a new library."
+        )
+    if dimension is not None and header["dimension"] != dimension:
+        raise StoreError(
+            f"the library holds vectors of {header['dimension']} numbers, this run makes {dimension}. Use its model."
+        )
+
+
+def _ragged(lists: list[list[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Lengths and values."""
+    return np.asarray([len(x) for x in lists], np.int64), np.asarray([v for x in lists for v in x], np.int64)
+
+
+def _lists(lengths: NDArray[Any], values: NDArray[Any]) -> list[list[int]]:
+    ends = np.cumsum(lengths).tolist()
+    flat = values.tolist()
+    return [flat[e - n : e] for e, n in zip(ends, lengths.tolist())]
+
+
+def _pairs(items: Any, width: int = 2) -> NDArray[np.int64]:
+    return np.asarray(sorted(items), np.int64).reshape(-1, width)
+
+
+def _arrays(c: OnlineClusterer) -> Arrays:
+    ex, ids, tracks, rules = c.exemplars, c.identities, c.tracks, c.constraints
+    out: Arrays = {"rows": ex.index.rows}
+    out |= {f"exemplar_{n}": getattr(ex, n)[: len(ex)] for n in EXEMPLAR}
+    out |= {f"identity_{n}": getattr(ids, n)[: len(ids.rows)] for n in IDENTITY}
+    out |= {f"track_{n}": getattr(tracks, n)[: tracks.count] for n in TRACK}
+    out["member_lengths"], out["members"] = _ragged(ex.members)
+    out["row_lengths"], out["identity_rows"] = _ragged(ids.rows)
+    out["free"], out["pinned"] = np.asarray(ids.free, np.int64), np.asarray(sorted(ids.pinned), np.int64)
+    out["vectors"] = tracks.vectors[: tracks.count] if tracks.keep_vectors else tracks.vectors
+    out["pairs"], out["pair_weights"], out["must"] = rules.pairs, rules.weights, _pairs(rules.must)
+    out["aliases"], out["exiles"], out["near"] = _pairs(c.aliases.items()), _pairs(c.exiles.items()), _pairs(c._near)
+    out["pending"] = np.asarray(sorted(c.pending), np.int64)
+    out["pending_vectors"] = np.asarray([c.pending[p] for p in sorted(c.pending)], np.float32).reshape(
+        -1, c.space.dimension
+    )
+    return out
+
+
+def fill(c: OnlineClusterer, header: dict[str, Any], arrays: Arrays) -> None:
+    """A new clusterer becomes the one that was packed."""
+    ex, ids, tracks, rules = c.exemplars, c.identities, c.tracks, c.constraints
+    for row in arrays["rows"]:
+        ex.index.add(row)
+    for n in EXEMPLAR:
+        setattr(ex, n, arrays[f"exemplar_{n}"])
+    for n in IDENTITY:
+        setattr(ids, n, arrays[f"identity_{n}"])
+    for n in TRACK:
+        setattr(tracks, n, arrays[f"track_{n}"])
+    ex.near = ex.near.reshape(-1, NEIGHBORS)
+    ex.members = _lists(arrays["member_lengths"], arrays["members"])
+    ex.row_of = {k: r for r, k in enumerate(ex.key.tolist())}
+    ex.next_key = header["next_key"]
+    ids.rows = _lists(arrays["row_lengths"], arrays["identity_rows"])
+    ids.slot_of = {n: s for s, n in enumerate(ids.number.tolist()) if n}
+    ids.free, ids.pinned = arrays["free"].tolist(), set(arrays["pinned"].tolist())
+    tracks.count, tracks.vectors = len(tracks.number), arrays["vectors"]
+    tracks.position = {n: at for at, n in enumerate(tracks.number.tolist()) if n}
+    for (a, b), weight in zip(arrays["pairs"].tolist(), arrays["pair_weights"].tolist()):
+        rules.forbid(a, b, weight)
+    rules.must = {(a, b) for a, b in arrays["must"].tolist()}
+    rules.waiting = {k: [(o, m) for o, m in v] for k, v in header["waiting"]}
+    for dropped, kept in arrays["aliases"].tolist():
+        c.aliases.merge(kept, dropped)
+    c.exiles = dict(arrays["exiles"].tolist())
+    c._near = {(a, b) for a, b in arrays["near"].tolist()}
+    c.pending = dict(zip(arrays["pending"].tolist(), arrays["pending_vectors"]))
+    for name in COUNTERS:
+        setattr(c, name, header["counters"][name])
