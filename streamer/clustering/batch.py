@@ -204,7 +204,7 @@ METHODS: dict[str, Method] = {
     "single": Method(_linked("single"), "threshold", _DISTANCE_GRID),
     "centroid": Method(_linked("centroid"), "threshold", tuple(round(0.5 + 0.05 * i, 2) for i in range(12))),
     "chinese-whispers": Method(chinese_whispers, "threshold", _DISTANCE_GRID),
-    "rank-order": Method(rank_order, "threshold", (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)),
+    "rank-order": Method(rank_order, "threshold", (0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)),
 }
 
 
