@@ -15,6 +15,7 @@ WIDE = 10_000  # units of a timeline's width
 COLOURS = 8
 MOST_BARS = 1_500  # in one row; more than a screen has pixels, so closer bars are drawn as one
 MOST_CUTS = 3_000
+MOST_LINES = 120  # cuts drawn through all rows; more would be a grey wall, so they become ticks at the top
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 604800)
 
 
@@ -41,9 +42,14 @@ def short(seconds: float, step: float = 1) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}{tenths}"
 
 
+def grouped(number: int) -> str:
+    """The number with thin spaces between groups of three digits."""
+    return f"{number:,}".replace(",", "\u202f")
+
+
 def count(number: int, one: str, many: str = "") -> str:
     """ "1 face", "2 faces", with thin groups of thousands."""
-    return f"{number:,}".replace(",", "\u202f") + " " + (one if number == 1 else many or one + "s")
+    return grouped(number) + " " + (one if number == 1 else many or one + "s")
 
 
 def span(source: SourceEntry, appearances: Sequence[Appearance]) -> tuple[float, float]:
@@ -90,6 +96,7 @@ class Timelines:
             "lead": f"{spoken(end - start)}, {count(len(order), 'person', 'people')}",
             "ticks": ticks(start, end),
             "cuts": _cuts(source, scale),
+            "dense": len(source.cuts) > MOST_LINES,
             "gaps": [_place(g.start, g.end, start, scale) for g in source.not_seen.gaps],
             "rows": rows,
             "left_out": max(0, len(order) - most),
@@ -162,7 +169,7 @@ def _cuts(source: SourceEntry, scale: float) -> str:
     return "".join(f"M{(c - source.start) * scale:.0f} 0v10" for c in some)
 
 
-def matrix(data: RunData, colours: Mapping[int, int], most: int = 24) -> dict[str, Any]:
+def matrix(data: RunData, colours: Mapping[int, int], most: int = 22) -> dict[str, Any]:
     """Who shares the picture with whom, for the people with most of it; heat 0..5 by the root of the seconds."""
     shown = {p.id for p in data.people if p.hidden}
     pairs = data.copresence if data.copresence is not None else copresence(data.appearances)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ def test_webvtt_metadata_is_json_with_boxes(tmp_path: Path) -> None:
     ]
     both = next(c for c in cues if c.start == "00:00:02.000")
     assert [f["person"] for f in json.loads(both.text)["faces"]] == [1, 2]
-    assert all(a.end <= b.start for a, b in zip(cues, cues[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(cues))
 
 
 def test_srt_has_crlf_commas_and_no_tags(tmp_path: Path) -> None:

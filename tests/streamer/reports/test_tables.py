@@ -73,7 +73,7 @@ def test_hostile_names_are_inert_in_every_cell_and_read_back(tmp_path: Path) -> 
 def test_people_csv_is_ordered_by_screen_time_and_names_pictures_that_exist(tmp_path: Path) -> None:
     path = reports.write("people", drawn_run(), tmp_path)
     rows = list(csv.DictReader(path.read_text().splitlines()))
-    assert list(rows[0]) == "person,name,screen_time_s,first_s,last_s,appearances,tracks,thumbnail".split(",")
+    assert path.read_text().startswith("person,name,screen_time_s,first_s,last_s,appearances,tracks,thumbnail\n")
     assert [(r["person"], r["screen_time_s"]) for r in rows] == [("1", "5.000"), ("2", "3.000"), ("3", "1.520")]
     assert all((tmp_path / r["thumbnail"]).read_bytes()[:2] == b"\xff\xd8" for r in rows)
 
