@@ -13,6 +13,8 @@ DETECTORS: dict[str, str] = {
     "scrfd": "streamer.models.scrfd:SCRFD",
     "mtcnn": "streamer.models.mtcnn:MTCNN",
     "yunet": "streamer.models.yunet:YuNet",
+    "haar": "streamer.models.haar:Haar",
+    "hog": "streamer.models.hog:HOG",
 }
 EMBEDDERS: dict[str, str] = {
     "aligned": "streamer.models.aligned:AlignedEmbedder",

@@ -46,8 +46,8 @@ class AlignedEmbedder:
     ) -> None:
         if metric not in ("cosine", "euclid"):
             raise ModelError(f"metric {metric!r}: write cosine or euclid in the pack.")
-        self.session = file if isinstance(file, Session) else Session(file, device=device)
         self.pixels = Pixels(three(mean, "mean"), three(std, "std"), colour, layout)
+        self.session = file if isinstance(file, Session) else Session(file, device=device, pixels=self.pixels)
         self.dimension, self.metric, self.template, self.flip = dimension, metric, template, flip
         self.crop_size = template_named(template).size
         self.thresholds = thresholds if isinstance(thresholds, Thresholds) else _thresholds(thresholds)
@@ -67,7 +67,8 @@ class AlignedEmbedder:
         """ModelError where the network does not fit what the pack says of it: found now, not in the first video."""
         shape = self.session.inputs[self._input].shape
         if len(shape) == 4:
-            sides = shape[2:] if self.pixels.layout == "nchw" else shape[1:3]
+            channels_first = self.pixels.layout == "nchw" and not self.session.takes_bytes
+            sides = shape[2:] if channels_first else shape[1:3]
             if any(s not in (None, self.crop_size) for s in sides):
                 raise ModelError(
                     f"{self.session.name} takes {shape}, but template {self.template} makes crops of "
@@ -103,7 +104,8 @@ class AlignedEmbedder:
         return unit(vectors) if self.metric == "cosine" else vectors
 
     def _vectors(self, crops: U8) -> F32:
-        out = self.session.run_rows(self.pixels.batch(crops))[self._output]
+        rows = crops if self.session.takes_bytes else self.pixels.batch(crops)
+        out = self.session.run_rows(rows)[self._output]
         vectors = np.asarray(out, np.float32).reshape(len(crops), -1)
         if vectors.shape[1] != self.dimension:
             raise self._wrong(vectors.shape[1])

@@ -69,10 +69,11 @@ class DenseDetector(ABC):
         self.low_score = low_score
         self.nms = nms
         self.long_side = long_side
-        shape = session.inputs[0].shape
-        self._fixed = (shape[3], shape[2]) if len(shape) == 4 and shape[2] and shape[3] else None
-        self._single = len(shape) == 4 and shape[0] == 1
-        self._buffers: dict[tuple[int, int, int, int], list[F32]] = {}  # popped while in use: safe between threads
+        shape = session.inputs[0].shape or (None,) * 4
+        high, wide = shape[1:3] if session.takes_bytes else shape[2:4]
+        self._fixed = (wide, high) if wide is not None and high is not None else None
+        self._single = shape[0] == 1
+        self._buffers: dict[tuple[int, int, int], list[F32]] = {}  # popped while in use: safe between threads
 
     @property
     def bar(self) -> float:
@@ -82,6 +83,10 @@ class DenseDetector(ABC):
     @abstractmethod
     def decode(self, outputs: Sequence[Array], row: int, width: int, height: int) -> tuple[F32, F32, F32]:
         """Boxes (n, 4), scores (n,) and landmarks (n, 5, 2) of picture `row` above `bar`, in network pixels."""
+
+    def arrange(self, outputs: list[Array], count: int) -> list[Array]:
+        """The outputs of one call, each with one row per picture."""
+        return outputs
 
     def input_size(self, width: int, height: int) -> tuple[int, int]:
         """(w, h) a frame of this size is resized to; padding comes on top."""
@@ -106,7 +111,7 @@ class DenseDetector(ABC):
         for i, (width, height) in enumerate(sizes):
             groups.setdefault(self.input_size(width, height), []).append(i)
         for (w, h), members in groups.items():
-            step = 1 if self._single or self.session.on_cpu else self.session.preferred_batch
+            step = self.session.preferred_batch if self.session.on_gpu and not self._single else 1
             for at in range(0, len(members), step):
                 part = members[at : at + step]
                 for i, faces in zip(part, self._run([readers[i](w, h) for i in part], w, h), strict=True):
@@ -115,15 +120,24 @@ class DenseDetector(ABC):
 
     def _run(self, images: Sequence[U8], w: int, h: int) -> list[tuple[F32, F32, F32]]:
         width, height = self._fixed or (-(-w // STRIDE) * STRIDE, -(-h // STRIDE) * STRIDE)
-        key = (len(images), height, width, h * 100_000 + w)  # the padding of a buffer is written once
-        waiting = self._buffers.setdefault(key, [])
-        blob = waiting.pop() if waiting else self._blank(len(images), height, width)
+        if self.session.takes_bytes:
+            stack = np.zeros((len(images), height, width, 3), np.uint8)
+            for i, image in enumerate(images):
+                stack[i, :h, :w] = image
+            outputs = self.session.run_rows(stack, self.arrange)
+        else:
+            outputs = self._run_floats(images, (w, h), (width, height))
+        return [self.decode(outputs, i, width, height) for i in range(len(images))]
+
+    def _run_floats(self, images: Sequence[U8], content: tuple[int, int], size: tuple[int, int]) -> list[Array]:
+        waiting = self._buffers.setdefault((len(images), *content), [])  # the padding of a buffer is written once
+        blob = waiting.pop() if waiting else self._blank(len(images), size[1], size[0])
         for i, image in enumerate(images):
             self.pixels.write(image, blob[i])
-        outputs = self.session.run(blob) if len(images) == 1 else self.session.run_rows(blob)
+        outputs = self.session.run_rows(blob, self.arrange)
         if len(waiting) < 2:
             waiting.append(blob)
-        return [self.decode(outputs, i, width, height) for i in range(len(images))]
+        return outputs
 
     def _blank(self, count: int, height: int, width: int) -> F32:
         if len(self._buffers) > 8:  # folders of photos have many shapes
@@ -139,6 +153,8 @@ class DenseDetector(ABC):
         return Faces(boxes[keep] * np.tile(scale, 2), scores[keep], landmarks[keep] * scale)
 
 
-def open_session(file: Path | str | Session, device: str) -> Session:
+def open_session(
+    file: Path | str | Session, device: str, pixels: Pixels, rewrite: Callable[[bytes], bytes | None] | None = None
+) -> Session:
     """A session for a file; a session that was made already is taken as it is."""
-    return file if isinstance(file, Session) else Session(file, device=device)
+    return file if isinstance(file, Session) else Session(file, device=device, pixels=pixels, rewrite=rewrite)

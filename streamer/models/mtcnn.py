@@ -27,7 +27,8 @@ PIXELS = Pixels(mean=(127.5,) * 3, std=(128.0,) * 3, colour="rgb")
 def thin(boxes: F32, scores: F32, overlap: float) -> NDArray[np.intp]:
     """Rows that survive suppression by IoU, best first; of equal scores the earlier row wins."""
     sized = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
-    return np.asarray(cv2.dnn.NMSBoxes(sized, scores, 0.0, overlap), np.intp).reshape(-1)
+    rows: Any = cv2.dnn.NMSBoxes(sized.tolist(), scores.tolist(), 0.0, overlap)
+    return np.asarray(rows, np.intp).reshape(-1)
 
 
 def thin_inside(boxes: F32, scores: F32, overlap: float) -> NDArray[np.intp]:
@@ -136,7 +137,7 @@ class MTCNN:
 
     def _propose(self, image: U8) -> F32:
         """Windows (n, 4) P-Net takes for faces, over all scales."""
-        found = []
+        found: list[tuple[F32, F32, F32]] = []
         small = image  # each level is made from the one before: 1 CPU-ms for all of them, from the full frame 5
         for scale in self.scales(image.shape[1], image.shape[0]):
             size = max(CELL, round(image.shape[1] * scale)), max(CELL, round(image.shape[0] * scale))

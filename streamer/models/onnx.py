@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from streamer.errors import ConfigError, DeviceError, ModelError
 from streamer.models import graph
 from streamer.models.batching import Batcher
+from streamer.models.pixels import Pixels
 
 Array = NDArray[Any]
+Arrange = Callable[[list[Array], int], list[Array]]
 KINDS = ("auto", "cpu", "cuda", "tensorrt", "openvino")
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 INSTALL_CPU = 'pip install "whowhen[cpu]"'
@@ -230,7 +232,8 @@ class Session:
 
     `device` as in `Device`; `auto` takes CUDA where it is really active, else the processor, and `why` says so in
     one line. A named device that does not run is a DeviceError. `preferred_batch` is what one call should hold.
-    `backend` replaces everything below the seam (tests, other runtimes).
+    `pixels` says what the network wants of a picture; a GPU then gets uint8 pictures and does the rest itself, and
+    `rewrite` may change the graph for it (None: leave it). `backend` replaces everything below the seam.
     """
 
     def __init__(
@@ -242,25 +245,27 @@ class Session:
         cache: Path | None = None,
         memory_mb: int | None = None,
         batch: int | None = None,
+        pixels: Pixels | None = None,
+        rewrite: Callable[[bytes], bytes | None] | None = None,
         backend: Backend | None = None,
     ) -> None:
         self.name = "model" if isinstance(model, bytes) else Path(model).name
         self.notes: list[str] = []
         self.why = "backend given"
+        self._pixels, self._rewrite = pixels, rewrite
         if backend is None:
             backend = self._open(read_model(model), Device.parse(device), threads, cache, memory_mb)
         self.backend = backend
-        on_cpu = backend.provider == PROVIDERS["cpu"]
         # batches gain 0 to 20 % on a processor and lose cache; 8 is where the embedders stop gaining
-        self._batcher = Batcher(limit=batch or (8 if on_cpu else 32), padded=not on_cpu)
+        self._batcher = Batcher(limit=batch or (32 if self.on_gpu else 8), padded=not self.on_cpu)
 
     def _open(self, model: bytes, device: Device, threads: int, cache: Path | None, memory: int | None) -> Backend:
         if device.kind == "openvino":
             from streamer.models.openvino import OpenVinoBackend
 
-            found = OpenVinoBackend(model, threads=threads, cache=cache)
-            self.why = f"openvino: asked for; {found.why}"
-            return found
+            compiled = OpenVinoBackend(model, threads=threads, cache=cache)
+            self.why = f"openvino: asked for; {compiled.why}"
+            return compiled
         if device.kind != "auto":
             self.why = f"{device.kind}: asked for"
             return self._runtime(model, device, threads, cache, memory)
@@ -277,6 +282,8 @@ class Session:
     def _runtime(self, model: bytes, device: Device, threads: int, cache: Path | None, memory: int | None) -> Backend:
         if device.kind == "cpu" and b"PRelu" in model and _prelu_is_slow():
             model = self._faster(model)
+        if device.kind != "cpu":
+            model = self._for_gpu(model)
         try:
             return RuntimeBackend(model, device, threads=threads, cache=cache, memory_mb=memory)
         except DeviceError:
@@ -291,6 +298,17 @@ class Session:
         changed = graph.without_prelu(model)
         self.notes.append(f"{self.name}: PRelu rewritten, bit-equal and faster on this onnxruntime")
         return changed or model
+
+    def _for_gpu(self, model: bytes) -> bytes:
+        """The graph with its batch axis freed and pictures taken as uint8: a quarter of the bytes to the card."""
+        if self._pixels is None:
+            return model
+        if not graph.onnx_available():
+            self.notes.append(f"{self.name}: graph left as it is; the package onnx would let us batch and send bytes")
+            return model
+        if self._rewrite is not None:
+            model = self._rewrite(model) or model
+        return graph.with_uint8_input(model, self._pixels)
 
     @property
     def provider(self) -> str:
@@ -310,6 +328,15 @@ class Session:
         return self.provider == PROVIDERS["cpu"]
 
     @property
+    def on_gpu(self) -> bool:
+        return self.provider in (PROVIDERS["cuda"], PROVIDERS["tensorrt"])
+
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether the network wants pictures (n, h, w, 3) uint8 BGR as they are."""
+        return self.inputs[0].type == "tensor(uint8)"
+
+    @property
     def preferred_batch(self) -> int:
         """Rows one call should hold; falls when the device ran out of memory."""
         return self._batcher.limit
@@ -320,9 +347,14 @@ class Session:
             feeds = {self.inputs[0].name: feeds}
         return self.backend.run(feeds)
 
-    def run_rows(self, rows: Array) -> list[Array]:
-        """The outputs for n >= 1 rows of the first input, in batches the device likes; all outputs have n rows."""
+    def run_rows(self, rows: Array, arrange: Arrange | None = None) -> list[Array]:
+        """The outputs for n >= 1 rows of the first input, in batches the device likes; all outputs have n rows.
+
+        `arrange(outputs, count)` brings the outputs of one call into that form where the network does not.
+        """
         batcher, fixed = self._batcher, self.inputs[0].shape[0] if self.inputs[0].shape else None
         if fixed is not None:  # exported for one batch size
             batcher = Batcher(limit=fixed, padded=True, sizes=(fixed,))
-        return batcher(self.run, rows)
+        if arrange is None:
+            return batcher(self.run, rows)
+        return batcher(lambda part: arrange(self.run(part), len(part)), rows)

@@ -29,17 +29,18 @@ class LightQNet:
         template: str = "arcface-112",
         device: str = "auto",
     ) -> None:
-        self.session = file if isinstance(file, Session) else Session(file, device=device)
         self.reject_below = reject_below
         self.template = template
         self.pixels = Pixels((128.0,) * 3, (128.0,) * 3, "bgr")
+        self.session = file if isinstance(file, Session) else Session(file, device=device, pixels=self.pixels)
         self._move = _onto_arcface(template)
 
     def rate(self, crops: U8) -> F32:
         """(n, s, s, 3) uint8 BGR aligned crops -> (n,) 0..1."""
         if len(crops) == 0:
             return np.zeros(0, np.float32)
-        rates = self.session.run_rows(self.pixels.batch(self._fitted(crops)))[0]
+        rows = self._fitted(crops)
+        rates = self.session.run_rows(rows if self.session.takes_bytes else self.pixels.batch(rows))[0]
         return np.asarray(rates, np.float32).reshape(len(crops)).clip(0, 1)
 
     def _fitted(self, crops: U8) -> U8:

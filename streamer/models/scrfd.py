@@ -15,7 +15,7 @@ from streamer.errors import ModelError
 from streamer.items import F32
 from streamer.models import graph
 from streamer.models.dense import Array, DenseDetector, open_session
-from streamer.models.onnx import Session, read_model
+from streamer.models.onnx import Session
 from streamer.models.pixels import Pixels
 
 # number of outputs -> (strides, anchors of a cell, has landmarks)
@@ -51,15 +51,8 @@ class SCRFD(DenseDetector):
         long_side: int = 640,
         device: str = "auto",
     ) -> None:
-        session = open_session(file, device)
-        if (
-            session.outputs
-            and len(session.outputs[0].shape) == 2
-            and not session.on_cpu
-            and not isinstance(file, Session)
-        ):
-            session = self._batched(file, device, session)
         pixels = Pixels(mean=(127.5,) * 3, std=(128.0,) * 3, colour="rgb")
+        session = open_session(file, device, pixels, graph.with_free_batch)
         super().__init__(session, pixels, score=score, low_score=low_score, nms=nms, long_side=long_side)
         if len(session.outputs) not in LAYOUTS:
             raise ModelError(
@@ -67,18 +60,16 @@ class SCRFD(DenseDetector):
             )
         self._strides, self._anchors, self._points = LAYOUTS[len(session.outputs)]
 
-    @staticmethod
-    def _batched(file: Path | str, device: str, single: Session) -> Session:
-        """The same network with its batch axis freed, where the package onnx is there and the head allows it."""
-        freed = graph.with_free_batch(read_model(file)) if graph.onnx_available() else None
-        return Session(freed, device=device) if freed is not None else single
+    def arrange(self, outputs: list[Array], count: int) -> list[Array]:
+        size = count * self._anchors
+        return [untangle(o, count, len(o) // size, self._anchors) if o.ndim == 2 else o for o in outputs]
 
     def decode(self, outputs: Sequence[Array], row: int, width: int, height: int) -> tuple[F32, F32, F32]:
         levels = len(self._strides)
         parts: list[tuple[F32, F32, F32]] = []
         for level, stride in enumerate(self._strides):
-            wide, high = width // stride, height // stride
-            take = [self._rows(outputs[i], row, wide * high) for i in range(level, len(outputs), levels)]
+            wide = width // stride
+            take = [outputs[i][row] for i in range(level, len(outputs), levels)]
             scores = take[0].ravel()
             hit = np.flatnonzero(scores >= self.bar)  # 16 800 anchors, a handful of faces: threshold first
             if not len(hit):
@@ -95,10 +86,3 @@ class SCRFD(DenseDetector):
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32)
         boxes, scores, points = (np.concatenate(p) for p in zip(*parts, strict=True))
         return boxes, scores, points
-
-    def _rows(self, output: Array, row: int, cells: int) -> Array:
-        """The anchors of one picture (A, c), whatever way the head lays batches out."""
-        if output.ndim == 3:
-            return np.asarray(output[row])
-        count = len(output) // (cells * self._anchors)
-        return np.asarray(untangle(output, count, cells, self._anchors)[row] if count > 1 else output)

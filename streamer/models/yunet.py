@@ -39,8 +39,8 @@ class YuNet(DenseDetector):
         long_side: int = 640,
         device: str = "auto",
     ) -> None:
-        session = open_session(file, device)
         pixels = Pixels(mean=(0.0,) * 3, std=(1.0,) * 3, colour="bgr")
+        session = open_session(file, device, pixels)
         super().__init__(session, pixels, score=score, low_score=low_score, nms=nms, long_side=long_side)
         names = [o.name for o in session.outputs]
         try:
