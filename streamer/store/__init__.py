@@ -41,6 +41,8 @@ class Store(Reading, Recording, Keeping):
     ) -> None:
         self._db = Database(Path(path), create=create, readonly=readonly)
         self.keep_pictures = keep_pictures
+        if not readonly and self.unshredded():
+            self.shred()
 
     def close(self) -> None:
         """Ends the connection and lets the next process in. May be called twice."""

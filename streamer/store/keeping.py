@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from streamer.store.base import StorePart
@@ -38,12 +39,6 @@ class Keeping(StorePart):
     def told(self) -> set[Link]:
         """Constraints the clusterer of the newest snapshot knows."""
         return {(a, b, bool(must)) for a, b, must in self._db.rows("SELECT a, b, must FROM told")}
-
-    def set_told(self, links: Iterable[Link]) -> None:
-        """Notes the constraints the clusterer knows."""
-        with self._db.write() as sql:
-            sql.execute("DELETE FROM told")
-            sql.executemany("INSERT INTO told VALUES (?, ?, ?)", [(a, b, int(m)) for a, b, m in sorted(links)])
 
     def succeed(self, successors: Mapping[int, int]) -> None:
         """Decisions about a replaced track speak about its successor from now on."""
@@ -115,9 +110,25 @@ class Keeping(StorePart):
         with self._db.write() as sql:
             sql.execute("DELETE FROM sources WHERE id = ?", (number,))
 
+    @contextmanager
+    def erasing(self) -> Iterator[None]:
+        """One transaction that removes for good. When it is through the file is rewritten without free pages and the
+        write-ahead log emptied; a process that dies in between leaves a note, and the next to open the store does it.
+        """
+        with self._db.write() as sql:
+            sql.execute("INSERT OR REPLACE INTO counters VALUES ('shred', 1)")
+            yield
+        self.shred()
+
     def shred(self) -> None:
-        """Makes deletions final: the file is rewritten without free pages, the write-ahead log emptied."""
+        """Finishes an erasure: see `erasing`."""
+        with self._db.write() as sql:
+            sql.execute("DELETE FROM counters WHERE name = 'shred'")
         self._db.shred()
+
+    def unshredded(self) -> bool:
+        """Whether an erasure was cut off before the file was rewritten."""
+        return self._db.one("SELECT 1 FROM counters WHERE name = 'shred'") is not None
 
     def copies(self) -> list[str]:
         """Copies of this library that lie beside it (made before an upgrade)."""

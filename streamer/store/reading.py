@@ -139,6 +139,26 @@ class Reading(StorePart):
         )
         return None if row is None else row[0]
 
+    def best_faces(self, tracks: Sequence[int], limit: int) -> list[tuple[int, int, bytes]]:
+        """(track, number, JPEG) of the best sample of the best of these tracks, best first."""
+        wanted = set(tracks)
+        ranked = (
+            self._db.rows("SELECT id FROM tracks ORDER BY quality DESC, count DESC, id") if len(wanted) > 900 else None
+        )
+        if ranked is None:
+            marks = ",".join("?" * len(wanted))
+            sql = f"SELECT id FROM tracks WHERE id IN ({marks}) ORDER BY quality DESC, count DESC, id"  # noqa: S608
+            ranked = self._db.rows(sql, sorted(wanted))
+        out: list[tuple[int, int, bytes]] = []
+        for (track,) in ranked:
+            if len(out) >= limit:
+                break
+            best = next(iter(self.samples(track)), None) if track in wanted else None
+            data = None if best is None else self.thumbnail(track, best.number)
+            if best is not None and data is not None:
+                out.append((track, best.number, data))
+        return out
+
     def crop(self, track: int, number: int) -> bytes | None:
         """JPEG of the aligned crop, None where pictures are not kept."""
         row = self._db.one("SELECT crop FROM pictures WHERE track = ? AND number = ?", (track, number))

@@ -149,7 +149,7 @@ class Recording(StorePart):
             )
             sql.execute(
                 "DELETE FROM snapshots WHERE id < (SELECT max(id) FROM snapshots) AND id NOT IN "
-                "(SELECT snapshot FROM sources WHERE status = 'running' AND snapshot IS NOT NULL)"
+                "(SELECT snapshot FROM sources WHERE status = 'running' AND kind != 'live' AND snapshot IS NOT NULL)"
             )
 
     def state(self) -> Snapshot | None:
@@ -199,6 +199,14 @@ class Recording(StorePart):
                 self.drop_state()
             self.relabel_all()
         return [r[1] for r in left]
+
+    def record(self, events: Iterable[Event], state: bytes, links: Iterable[tuple[int, int, bool]]) -> None:
+        """Events outside any source, the state they lead to and the constraints it knows: one transaction."""
+        with self._db.write() as sql:
+            self.add_events(events)
+            self.save_state(state)
+            sql.execute("DELETE FROM told")
+            sql.executemany("INSERT INTO told VALUES (?, ?, ?)", [(a, b, int(must)) for a, b, must in sorted(links)])
 
     def rewind(self, seq: int) -> None:
         """Takes back every event after `seq`: a clusterer restored from a snapshot is about to decide them anew."""

@@ -1,0 +1,85 @@
+"""Known people from photos: an enrolment is a source of one track, so names reach past and future by the usual way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streamer.clustering.online import OnlineClusterer
+from streamer.errors import StoreError
+from streamer.items import DETECTED, FaceSample, Track, Tracklet, TrackRows
+from streamer.library.machine import open_clusterer, wanted_links
+from streamer.vectors import mean_direction, weighted_mean
+
+if TYPE_CHECKING:
+    from streamer.library import Library
+
+
+def enrol(library: Library, name: str, samples: Sequence[FaceSample], make: Callable[[], OnlineClusterer]) -> int:
+    """The person these embedded photos show, called `name` from now on.
+
+    Somebody already called so takes the photos over; the photos are split from somebody called otherwise who looks
+    the same, and `people review` asks.
+    """
+    if not name.strip():
+        raise StoreError("somebody without a name cannot be enrolled. Name the folder of the photos after the person.")
+    if not samples or any(s.embedding is None for s in samples):
+        raise StoreError(
+            f"there is no usable face of {name!r} to enrol. Take a frontal photo of at least 80 pixels of face."
+        )
+    track = _add(library, samples, make)
+    library.refresh()
+    person = library.view.labels[track]
+    if person is None:
+        raise StoreError(f"the photos of {name!r} could not be placed. Take sharper ones.")
+    called = library.view.names.get(person, "")
+    known = [p for p, n in library.view.names.items() if n.casefold() == name.strip().casefold() and p != person]
+    if called and called.casefold() != name.strip().casefold():
+        person = int(library.split(person, [track]).args["new"])
+    if known:
+        library.merge(known[0], person)
+        return known[0]
+    if library.view.names.get(person, "") != name.strip():
+        library.name(person, name)
+    return person
+
+
+def _add(library: Library, samples: Sequence[FaceSample], make: Callable[[], OnlineClusterer]) -> int:
+    """The number of the track the photos became, stored and clustered."""
+    store = library.store
+    clusterer = open_clusterer(store, library.ledger, library.view, make)
+    source = store.begin_source("enrolment", kind="enrolled", at=library.clock().isoformat(), state=clusterer.state())
+    track = _track(store.next_track(), source.name, samples)
+    vectors = np.stack([s.embedding for s in samples if s.embedding is not None])
+    weights = np.array([max(s.quality, 1e-3) for s in samples], np.float32)
+    model = store.model()
+    centre = (mean_direction if model is None or model[2] == "cosine" else weighted_mean)(vectors, weights)
+    tracklet = Tracklet(
+        track.number,
+        source.name,
+        track.start,
+        track.end,
+        len(samples),
+        centre,
+        vectors,
+        model=model[0] if model else "",
+    )
+    events = [*clusterer.add([tracklet]), *clusterer.finish()]
+    store.add_tracks(source.id, [track], events, vectors={track.number: centre})
+    store.finish_source(source.id, state=clusterer.state(), at=library.clock().isoformat())
+    store.record([], clusterer.state(), wanted_links(library.ledger, store))
+    return track.number
+
+
+def _track(number: int, source: str, samples: Sequence[FaceSample]) -> Track:
+    n = len(samples)
+    rows = TrackRows(
+        np.arange(n, dtype=np.int64),
+        np.arange(n, dtype=np.float64),
+        np.array([s.box for s in samples], np.float32).reshape(n, 4),
+        np.array([s.score for s in samples], np.float32),
+        np.full(n, DETECTED, np.uint8),
+    )
+    return Track(number, source, rows, tuple(samples))

@@ -1,0 +1,254 @@
+"""Taking people out for good, with a proof; retention; a person's own data as a folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamer.clustering.online import OnlineClusterer
+from streamer.errors import StoreError
+from streamer.items import F32
+from streamer.ledger import Ledger, View
+from streamer.library.machine import vectors_from
+from streamer.store import Store
+from streamer.vectors import mean_direction, unit
+
+PROBES = 16  # vectors and pictures of the person whose bytes are looked for afterwards
+HEADER = 640  # bytes every JPEG has in common: tables, no picture
+CHUNK = 1 << 24  # bytes of a file looked at at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an erasure took away and what a search finds afterwards. Holds no name, vector or picture."""
+
+    person: int
+    at: str
+    tracks: int
+    removed: Mapping[str, int]  # rows by table
+    decisions: int  # entries whose payload was cleared
+    files_deleted: tuple[str, ...]
+    files_left: tuple[str, ...]  # show the person still: delete or write them again
+    probes: int  # byte patterns of the person looked for in the library's files
+    probes_found: int
+    nearest_similarity: float | None  # best remaining face to the person's mean direction; None: nothing is left
+
+    def text(self) -> str:
+        """The receipt as JSON."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+
+def forget(
+    store: Store, ledger: Ledger, view: View, person: int, *, who: str, at: str, delete_files: bool = True,
+    clusterer: OnlineClusterer | None = None,
+) -> Receipt:  # fmt: skip
+    """Erases a person: tracks, vectors, pictures, events, name, exports, copies and every byte left in free pages.
+
+    `clusterer` is the running one, if there is one; else the stored state is cleaned.
+    """
+    mine = sorted(t for t, p in view.labels.items() if p == person)
+    probes, centre = _probes(store, mine)
+    shown = [(path, people) for path, people in store.exports() if person in people]
+    with store.erasing():
+        removed = _erase(store, mine, at, [person], clusterer)
+        cleared = _scrub(store, ledger, person, set(mine))
+        entry = ledger.add("forget", {"person": person}, who=who, at=at)
+        store.add_decision(entry.id, entry.who, entry.at, entry.kind, entry.args)
+    files = [path for path, _ in shown] if delete_files else []
+    deleted, left = _delete(store, files)
+    copies, stuck = _delete_copies(store)
+    left += [] if delete_files else [path for path, _ in shown]
+    return Receipt(
+        person, at, len(mine), removed, cleared, (*deleted, *copies), (*left, *stuck),
+        len(probes), _seen(store, probes), _nearest(store, centre),
+    )  # fmt: skip
+
+
+def expire(
+    store: Store, view: View, *, now: datetime, keep_unnamed: timedelta, clusterer: OnlineClusterer | None = None
+) -> int:
+    """Erases tracks of people nobody named, and of nobody, that were last seen before `now - keep_unnamed`; how many.
+
+    A track of a camera is seen at `info["wall_start"]` plus its time, one of a file when the file was read.
+    A person goes as a whole when the last sighting is too old. `now` must carry a time zone.
+    """
+    limit = now - keep_unnamed
+    last: dict[int, datetime] = {}
+    for track, when in _seen_at(store, now).items():
+        person = view.labels.get(track)
+        key = -track if person is None else person
+        last[key] = max(when, last.get(key, when))
+    kept = view.touched | set(view.names)
+    old = {key for key, when in last.items() if when < limit and key not in kept}
+    gone = sorted(t for t, p in view.labels.items() if (p if p is not None else -t) in old)
+    if gone:
+        with store.erasing():
+            _erase(store, gone, now.isoformat(), [key for key in old if key > 0], clusterer)
+    return len(gone)
+
+
+def _seen_at(store: Store, now: datetime) -> dict[int, datetime]:
+    out: dict[int, datetime] = {}
+    for source in store.sources():
+        wall = source.info.get("wall_start")
+        when = (
+            datetime.fromisoformat(wall or source.ended or source.began)
+            if wall or source.ended or source.began
+            else now
+        )
+        when = when if when.tzinfo else when.replace(tzinfo=now.tzinfo)
+        for track in store.tracks(source.id):
+            out[track.id] = when + timedelta(seconds=track.end) if wall else when
+    return out
+
+
+def _erase(
+    store: Store, tracks: Sequence[int], at: str, people: Iterable[int], clusterer: OnlineClusterer | None
+) -> dict[str, int]:
+    """Takes tracks out of the clusterer's state and of every table, inside the caller's transaction."""
+    labels = store.labels()
+    numbers = {i for t in tracks if (i := labels.get(t)) is not None}
+    gone = set(tracks)
+    staying = {i for t, i in labels.items() if t not in gone}
+    links = [link for link in store.told() if not gone & {link[0], link[1]}]
+    kept = store.state()
+    if clusterer is None and kept is not None and store.last_seq() == kept.seq:
+        clusterer = OnlineClusterer.restore(kept.state, vectors=vectors_from(store))
+    if clusterer is not None:
+        store.record(clusterer.remove(tracks), clusterer.state(), links)
+    else:  # there is no state, or an old one that lacks later tracks: the next run builds it from what is left
+        store.drop_state()
+    store.bury([*people, *(numbers - staying)], at)
+    enrolled = {s.id for s in store.sources(enrolled=True) if s.kind == "enrolled"}
+    removed = store.remove_tracks(tracks)
+    for source in sorted(enrolled):
+        if not store.tracks(source):
+            store.remove_source(source)
+    return removed
+
+
+def _scrub(store: Store, ledger: Ledger, person: int, tracks: set[int]) -> int:
+    """Clears the person's names and tracks out of every entry of the log; how many entries held some."""
+    aliases = ledger.facts().aliases
+    cleared = 0
+    for k, e in enumerate(ledger.entries):
+        args: dict[str, Any] = {
+            key: [t for t in value if t not in tracks] if isinstance(value, list | tuple) else value
+            for key, value in e.args.items()
+        }
+        if e.kind == "name" and aliases.resolve(e.args["person"]) == person:
+            args["name"] = ""
+        if args != dict(e.args):
+            ledger.entries[k] = type(e)(e.id, e.who, e.at, e.kind, args)
+            store.rewrite_decision(e.id, args)
+            cleared += 1
+    return cleared
+
+
+def _delete(store: Store, paths: Iterable[str]) -> tuple[list[str], list[str]]:
+    deleted: list[str] = []
+    left: list[str] = []
+    for path in paths:
+        try:
+            Path(path).unlink(missing_ok=True)
+        except OSError:
+            left.append(path)
+            continue
+        store.remove_export(path)
+        deleted.append(path)
+    return deleted, left
+
+
+def _delete_copies(store: Store) -> tuple[list[str], list[str]]:
+    deleted: list[str] = []
+    left: list[str] = []
+    for path in store.copies():
+        try:
+            Path(path).unlink()
+            deleted.append(path)
+        except OSError:
+            left.append(path)
+    return deleted, left
+
+
+def _probes(store: Store, tracks: Sequence[int]) -> tuple[list[bytes], F32 | None]:
+    """Byte patterns only this person's data has, and its mean direction."""
+    found: list[bytes] = []
+    vectors: list[F32] = []
+    for track in tracks:
+        rows = store.vectors(track)
+        vectors.append(rows)
+        if len(found) < PROBES:
+            found += [v.astype("<f2").tobytes()[:64] for v in rows]
+            pictures = [store.thumbnail(track, s.number) for s in store.samples(track)]
+            found += [p[-64:] for p in pictures if p is not None and len(p) > HEADER + 64]
+    stacked = np.concatenate(vectors) if vectors else np.zeros((0, 1), np.float32)
+    return found[: 2 * PROBES], mean_direction(stacked) if len(stacked) else None
+
+
+def _seen(store: Store, probes: Sequence[bytes]) -> int:
+    """How many of the patterns are still somewhere in the library's files."""
+    found: set[bytes] = set()
+    for path in sorted(store.path.parent.glob(store.path.name + "*")):
+        if not path.is_file():
+            continue
+        with path.open("rb") as file:
+            tail = b""
+            while block := file.read(CHUNK):
+                found |= {p for p in probes if p not in found and p in tail + block}
+                tail = block[-64:]
+    return len(found)
+
+
+def _nearest(store: Store, centre: F32 | None) -> float | None:
+    """Cosine of the nearest remaining track to a direction."""
+    if centre is None:
+        return None
+    _, vectors = store.track_vectors()
+    return float((unit(vectors) @ centre).max()) if len(vectors) else None
+
+
+def export_person(store: Store, view: View, person: int, folder: Path, *, log: Iterable[Any], at: str) -> list[Path]:
+    """The files written: person.json, appearances.csv and the pictures, everything held about a person."""
+    mine = sorted(t for t, p in view.labels.items() if p == person)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        files = _pictures(store, mine, folder)
+        tracks = [store.track(t)._asdict() | {"samples": [s._asdict() for s in store.samples(t)]} for t in mine]
+        about = {
+            "person": person, "name": view.names.get(person, ""), "written": at, "model": store.model(),
+            "vectors_kept": sum(len(store.vectors(t)) for t in mine), "tracks": tracks,
+            "decisions": [asdict(e) for e in log if person in e.args.values()],
+        }  # fmt: skip
+        page = folder / "person.json"
+        page.write_text(json.dumps(about, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+        table = folder / "appearances.csv"
+        with table.open("w", newline="", encoding="utf-8") as file:
+            out = csv.writer(file)
+            out.writerow(["source", "start_s", "end_s", "track", "faces", "score"])
+            for t in (store.track(t) for t in mine):
+                out.writerow([t.source, f"{t.start:.3f}", f"{t.end:.3f}", t.id, t.count, f"{t.score:.3f}"])
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error.strerror}. Name another folder.") from error
+    files += [page, table]
+    for path in files:
+        store.add_export(str(path.resolve()), [person], at)
+    return files
+
+
+def _pictures(store: Store, tracks: Sequence[int], folder: Path) -> list[Path]:
+    files: list[Path] = []
+    for track in tracks:
+        for sample in store.samples(track):
+            data = store.thumbnail(track, sample.number)
+            if data is not None:
+                files.append(folder / f"track-{track}-{sample.number}.jpg")
+                files[-1].write_bytes(data)
+    return files

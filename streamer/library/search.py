@@ -1,0 +1,179 @@
+"""Was this face ever here; who is alike; which questions are worth a person's time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamer.items import F32, F64
+from streamer.ledger import View
+from streamer.store import Store
+from streamer.vectors import mean_direction, unit, weighted_mean
+
+TOP = 3  # a person is as near as the mean of its three nearest tracks: one mixed track alone cannot decide
+PAGE = 16384  # samples compared at a time: 32 MB of 512 numbers
+MOST = 500  # people with the most screen time who are asked about: the others settle seconds
+NEIGHBOURS = 8  # people looked at next to each person
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How near a person is to a face. `similarity` is a cosine, or minus the distance for Euclidean models."""
+
+    person: int | None  # None: a track that belongs to nobody
+    similarity: float
+    accepted: bool
+    track: int  # the nearest
+    number: int  # of its nearest sample
+    source: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something only a person can say. `kind` "same": are persons a and b one? "split": is `track` really person a?"""
+
+    kind: str
+    a: int
+    b: int | None
+    track: int | None
+    similarity: float
+    seconds: float  # of screen time the answer settles
+
+
+def similarities(metric: str, rows: F32, query: F32) -> F64:
+    """(n,) the higher the nearer."""
+    if metric == "cosine":
+        return np.asarray(unit(rows) @ unit(query), np.float64)
+    return np.asarray(-np.linalg.norm(rows.astype(np.float64) - query, axis=1), np.float64)
+
+
+def bar(metric: str, threshold: float) -> float:
+    """A pack's threshold on the scale of `similarities`."""
+    return threshold if metric == "cosine" else -threshold
+
+
+def search(store: Store, view: View, query: F32, *, pair: float, limit: int = 10) -> list[Match]:
+    """The nearest people to one face (d,), over every sample the library holds, named or not; best first.
+
+    A match is accepted when the mean of the person's three nearest tracks passes the model's `pair` threshold; when
+    none is, the honest answer is nobody.
+    """
+    model = store.model()
+    if model is None:
+        return []
+    best = _best_per_track(store, query, model[2])
+    nearest: dict[tuple[int, int], list[tuple[float, int, int]]] = {}
+    for track, (similarity, number) in best.items():
+        person = view.labels.get(track)
+        key = (1, person) if person is not None else (0, track)
+        nearest.setdefault(key, []).append((similarity, track, number))
+    out = [_match(store, key, sorted(found, reverse=True), bar(model[2], pair)) for key, found in nearest.items()]
+    return sorted(out, key=lambda m: (-m.similarity, m.track))[:limit]
+
+
+def _best_per_track(store: Store, query: F32, metric: str) -> dict[int, tuple[float, int]]:
+    """track -> (similarity, number) of its nearest sample."""
+    best: dict[int, tuple[float, int]] = {}
+    at = (0, -1)
+    while True:
+        keys, vectors = store.all_vectors(at, PAGE)
+        if not len(keys):
+            return best
+        found = similarities(metric, vectors, query).tolist()
+        for (track, number), s in zip(keys.tolist(), found, strict=True):
+            if track not in best or s > best[track][0]:
+                best[track] = (s, number)
+        at = (int(keys[-1, 0]), int(keys[-1, 1]))
+
+
+def _match(store: Store, key: tuple[int, int], found: list[tuple[float, int, int]], accept: float) -> Match:
+    score = float(np.mean([f[0] for f in found[:TOP]]))
+    _, track, number = found[0]
+    sample = next(s for s in store.samples(track) if s.number == number)
+    person = key[1] if key[0] else None
+    return Match(person, score, score >= accept, track, number, store.track(track).source, sample.time)
+
+
+def centres(store: Store, view: View) -> tuple[list[int], F32, dict[int, tuple[list[int], F32]]]:
+    """People with vectors, (n, d) the centre of each, and person -> its tracks and their vectors."""
+    model = store.model()
+    numbers, vectors = store.track_vectors()
+    rows: dict[int, list[int]] = {}
+    for k, track in enumerate(numbers.tolist()):
+        person = view.labels.get(track)
+        if person is not None and person not in view.hidden:
+            rows.setdefault(person, []).append(k)
+    people = sorted(rows)
+    mean = mean_direction if model is None or model[2] == "cosine" else weighted_mean
+    middle = np.stack([mean(vectors[rows[p]]) for p in people]) if people else np.zeros((0, 1), np.float32)
+    return people, middle, {p: ([int(numbers[k]) for k in r], vectors[r]) for p, r in rows.items()}
+
+
+def questions(
+    store: Store, view: View, seconds: Mapping[int, float], lengths: Mapping[int, float], *, merge: float,
+    answered: set[tuple[int, int]], limit: int = 50,
+) -> list[Question]:  # fmt: skip
+    """Open questions, those that settle most screen time first.
+
+    "same": pairs of people nearer than `merge` less a margin - just missed, or kept apart by the user's names; what
+    is settled is the screen time of the shorter one. "split": tracks farther from their person than from somebody
+    else; settled is the track. `seconds` is screen time by person, `lengths` by track, `answered` pairs said to differ.
+    """
+    model = store.model()
+    everybody, centre, members = centres(store, view)
+    if model is None or not everybody:
+        return []
+    chosen = sorted(range(len(everybody)), key=lambda k: (-seconds.get(everybody[k], 0.0), everybody[k]))[:MOST]
+    people, middle = [everybody[k] for k in chosen], centre[chosen]
+    low = bar(model[2], merge) - (
+        0.15 if model[2] == "cosine" else 0.1
+    )  # under the merge bar by this much nobody is alike
+    out = _pairs(people, middle, model[2], low, seconds, answered)
+    out += _strays(people, middle, members, model[2], lengths)
+    return sorted(out, key=lambda q: (-q.seconds, q.a, q.b or 0, q.track or 0))[:limit]
+
+
+def _pairs(
+    people: Sequence[int],
+    middle: F32,
+    metric: str,
+    low: float,
+    seconds: Mapping[int, float],
+    answered: set[tuple[int, int]],
+) -> list[Question]:
+    out: list[Question] = []
+    for i, a in enumerate(people):
+        near = similarities(metric, middle, middle[i])
+        for j in np.argsort(-near, kind="stable")[: NEIGHBOURS + 1].tolist():
+            b = people[j]
+            pair = (min(a, b), max(a, b))
+            if j > i and near[j] >= low and pair not in answered:
+                settled = min(seconds.get(a, 0.0), seconds.get(b, 0.0))
+                out.append(Question("same", *pair, None, float(near[j]), settled))
+    return out
+
+
+def _strays(
+    people: Sequence[int],
+    middle: F32,
+    members: Mapping[int, tuple[list[int], F32]],
+    metric: str,
+    lengths: Mapping[int, float],
+) -> list[Question]:
+    out: list[Question] = []
+    for i, person in enumerate(people):
+        tracks, rows = members[person]
+        if len(tracks) < 3 or len(people) < 2:
+            continue  # with two tracks nobody can say which one is the stray
+        near = np.stack([similarities(metric, rows, m) for m in middle], 1)
+        own = near[:, i].copy()
+        near[:, i] = -np.inf
+        other = near.argmax(1)
+        margin = own - near[np.arange(len(rows)), other]
+        for k in np.flatnonzero(margin < 0).tolist():
+            settled = lengths.get(tracks[k], 0.0)
+            out.append(Question("split", person, people[int(other[k])], tracks[k], float(margin[k]), settled))
+    return out
