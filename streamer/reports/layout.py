@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil, floor
 from typing import Any
 
 from streamer.intervals import gaps, join
@@ -216,7 +217,8 @@ def curves(calibration: Calibration) -> dict[str, Any]:
         bars.append(
             {"x": f"{x:.1f}", "y": y - 8, "tx": f"{tx:.1f}", "ty": y, "anchor": anchor, "label": f"{name} {value:.2f}"}
         )
-    marks = [low + (high - low) * i / 4 for i in range(5)]
+    step = next((s for s in (0.05, 0.1, 0.2, 0.25, 0.5, 1.0) if (high - low) / s <= 8), (high - low) / 8)
+    marks = [i * step for i in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)]
     pairs = count(round(sum(calibration.genuine)), "pair"), count(round(sum(calibration.impostor)), "pair")
     return {
         "genuine": genuine,

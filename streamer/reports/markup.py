@@ -24,12 +24,17 @@ def root(tag: str, **attributes: object) -> Element:
     return ElementTree.Element(tag, {k: one_line(str(v)) for k, v in attributes.items()})
 
 
+def source_of(tree: Element) -> str:
+    """The element as indented XML."""
+    ElementTree.indent(tree, " ")
+    return ElementTree.tostring(tree, encoding="unicode")
+
+
 def save(path: Path, tree: Element, doctype: str = "") -> None:
     """The file, indented, with an XML declaration."""
-    ElementTree.indent(tree, " ")
     with text(path) as out:
         out.write('<?xml version="1.0" encoding="UTF-8"?>\n' + (doctype + "\n" if doctype else ""))
-        out.write(ElementTree.tostring(tree, encoding="unicode") + "\n")
+        out.write(source_of(tree) + "\n")
 
 
 def address(path: str, host: str = "") -> str:

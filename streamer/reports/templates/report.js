@@ -16,7 +16,7 @@
     const a = data.appearances[+bar.dataset.a];
     who.textContent = label(a.p);
     tc.textContent = a.i + ' – ' + a.o;
-    more.textContent = a.d + ' · ' + a.n + (a.n === 1 ? ' face' : ' faces') + ' · confidence ' + Math.round(a.c * 100) + ' %';
+    more.textContent = a.d + ' · ' + a.n + (a.n === 1 ? ' face' : ' faces') + ' · confidence ' + Math.round(a.c * 100) + '\u00a0%';
     picture.hidden = a.f === null;
     if (a.f !== null) picture.src = face(a.f);
     tip.hidden = false;

@@ -12,7 +12,7 @@ from streamer import reports
 from streamer.items import Appearance
 from streamer.reports.base import FaceCard, PersonEntry, RunData
 from streamer.reports.html import HtmlReport
-from streamer.reports.layout import matrix, ticks
+from streamer.reports.layout import curves, matrix, ticks
 from tests.streamer.reports import chromium
 from tests.streamer.reports.drawn import (
     HOSTILE,
@@ -225,7 +225,7 @@ def test_pointing_at_a_bar_shows_face_timecode_and_duration(browser: chromium.Br
     assert browser.js("[...document.querySelectorAll('#tip div > *')].map(e => e.textContent)") == [
         "Ann Lee",
         "00:00:01:00 – 00:00:04:00",
-        "3.0 s · 75 faces · confidence 93 %",
+        "3.0 s · 75 faces · confidence 93\u00a0%",
     ]
     assert browser.js("document.querySelector('#tip img').src.startsWith('data:image/jpeg')")
 
@@ -278,3 +278,13 @@ def test_names_written_in_the_page_can_be_saved(browser: chromium.Browser, tmp_p
 def test_the_page_is_never_wider_than_the_window(browser: chromium.Browser, width: int, tmp_path: Path) -> None:
     browser.open(reports.write("html", long_run(), tmp_path), width, 900)
     assert browser.js("document.documentElement.scrollWidth") <= width
+
+
+def test_curves_have_round_marks_and_their_thresholds() -> None:
+    calibration = drawn_run().calibration
+    assert calibration is not None
+    drawn = curves(calibration)
+    assert [t["label"] for t in drawn["ticks"]] == ["-0.40", "-0.20", "0.00", "0.20", "0.40", "0.60", "0.80", "1.00"]
+    assert [t["label"] for t in drawn["thresholds"]] == ["link 0.38", "merge 0.45"]
+    # 0.38 on an axis from -0.4 to 1.0 that is 660 wide and begins at 30
+    assert float(drawn["thresholds"][0]["x"]) == pytest.approx(30 + 0.78 / 1.4 * 660, abs=0.1)
