@@ -1,7 +1,7 @@
 """Kills runs at random moments and runs them again: `python -m tests.streamer.library.killed FOLDER KILLS SEED`.
 
-Every child writes the same two files into a library and is killed (SIGKILL) by SQLite's progress call after a random number
-of steps of its virtual machine: in the middle of a statement, between statements, inside a commit. Then the same
+Every child writes the same two files into a library and is killed (SIGKILL) by SQLite's progress call after a random
+number of steps of its virtual machine: in the middle of a statement, between statements, inside a commit. Then the same
 command runs again, is killed again, until one comes through. Prints kills done and runs; exits 1 where the result
 differs from an unbroken run.
 """

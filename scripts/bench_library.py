@@ -1,0 +1,126 @@
+"""What a big people library costs: `python scripts/bench_library.py [--tracklets 100000] [--out FOLDER]`.
+
+Fills a library with random people, then measures in CPU seconds: one more file in the big and in an empty library
+(restore, cluster, store, finish), the list of people, labels, search and review.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamer.clustering.online import OnlineClusterer
+from streamer.items import DETECTED, FaceSample, Track, Tracklet, TrackRows
+from streamer.library import Library
+from streamer.vectors import mean_direction, unit
+
+DIMENSION, MODEL, FRAMES, SAMPLES = 512, "bench-512", 50, 3
+CROP = np.zeros((112, 112, 3), np.uint8)
+
+
+def make() -> OnlineClusterer:
+    return OnlineClusterer(DIMENSION, model=MODEL, keep_vectors=False)
+
+
+def track(rng: np.random.Generator, number: int, centre: np.ndarray, k: int, source: str) -> Track:
+    index = np.arange(k * 60, k * 60 + FRAMES, dtype=np.int64)
+    boxes = np.cumsum(rng.normal(0, 1, (FRAMES, 4)), 0) + np.array([100, 100, 200, 200])
+    rows = TrackRows(
+        index,
+        index / 25,
+        boxes.astype(np.float32),
+        np.full(FRAMES, 0.8, np.float32),
+        np.full(FRAMES, DETECTED, np.uint8),
+    )
+    looks = unit(centre + rng.normal(0, 0.75 / DIMENSION**0.5, (SAMPLES, DIMENSION)))  # cosine 0.64 inside a person
+    samples = tuple(
+        FaceSample(int(index[j]), float(index[j] / 25), (1, 2, 3, 4), 0.9, CROP, 0.8, embedding=looks[j])
+        for j in range(SAMPLES)
+    )
+    return Track(number, source, rows, samples)
+
+
+def add_file(library: Library, rng: np.random.Generator, people: np.ndarray, count: int, name: str) -> None:
+    """One file of `count` tracks, as a run adds it."""
+    store = library.store
+    clusterer = library.clusterer(make)
+    source = store.begin_source(name, content_hash=name, period=0.04)
+    first = store.next_track()
+    for k in range(0, count, 64):
+        tracks, tracklets = [], []
+        for j in range(k, min(k + 64, count)):
+            t = track(rng, first + j, people[rng.integers(len(people))], j, source.name)
+            tracks.append(t)
+            rows = np.stack([s.embedding for s in t.samples])
+            tracklets.append(
+                Tracklet(t.number, t.source, t.start, t.end, FRAMES, mean_direction(rows), rows, 0.8, model=MODEL)
+            )
+        vectors = {t.id: t.embedding for t in tracklets}
+        store.add_tracks(source.id, tracks, clusterer.add(tracklets), position=k * 2.4, vectors=vectors)
+    store.add_events(clusterer.finish())
+    store.finish_source(source.id, state=clusterer.state())
+    library.refresh()
+
+
+def cpu(what: str, do: Callable[[], Any]) -> float:
+    began, wall = time.process_time(), time.perf_counter()
+    do()
+    spent = time.process_time() - began
+    print(f"{what:44} {spent:8.2f} s CPU {time.perf_counter() - wall:8.2f} s wall", flush=True)
+    return spent
+
+
+def opened(path: Path) -> Library:
+    library = Library(path, create=True)
+    library.store.keep_pictures = False
+    library.store.check_model(MODEL, DIMENSION, "cosine")
+    return library
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--tracklets", type=int, default=100_000)
+    options.add_argument("--per-file", type=int, default=2000, help="tracks of one file (about an hour of drama)")
+    options.add_argument("--out", type=Path)
+    chosen = options.parse_args()
+    folder = chosen.out or Path(tempfile.mkdtemp(prefix="bench_library_"))
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    people = unit(rng.normal(size=(max(20, chosen.tracklets // 50), DIMENSION)))
+    path = folder / "big.db"
+    if not path.exists():
+        with opened(path) as library:
+            for k in range(0, chosen.tracklets, 10_000):
+                count = min(10_000, chosen.tracklets - k)
+                cpu(f"fill {k + count}", lambda n=count, k=k: add_file(library, rng, people, n, f"file {k}"))
+    with opened(folder / f"empty-{time.time_ns()}.db") as library:
+        small = cpu(
+            "one more file, empty library", lambda: add_file(library, rng, people[:40], chosen.per_file, "more")
+        )
+    library = opened(path)
+    big = cpu(
+        "one more file, big library",
+        lambda: add_file(library, rng, people[:40], chosen.per_file, f"more {time.time_ns()}"),
+    )
+    print(f"ratio {big / small:.2f} without decoding, detection and embedding; extra {big - small:.2f} s CPU a file")
+    library.refresh()
+    cpu("labels and view", lambda: library.view)
+    library.refresh()
+    cpu("people list", lambda: print(f"{len(library.people())} people", end=" "))
+    cpu("search one face", lambda: library.search(people[0], pair=0.4))
+    cpu("review questions", lambda: library.review(merge=0.31))
+    print(f"{path.stat().st_size / 1e6:.0f} MB on disk, {len(library.store.tracks())} tracks")
+    library.close()
+    if chosen.out is None:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
