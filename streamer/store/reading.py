@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from streamer.items import F32, I64, Event, Gap, TrackRows
+from streamer.items import F32, F64, I64, Event, Gap, TrackRows
 from streamer.store.base import StorePart, missing
 from streamer.store.blobs import unpack_rows, unpack_vectors
 from streamer.store.eventlog import event_of
@@ -60,7 +60,19 @@ class Reading(StorePart):
     def tracks(self, source: int | None = None) -> list[TrackRecord]:
         """The tracks of one source, or of all videos and cameras, ordered by number."""
         where, args = ("s.kind != 'enrolled'", ()) if source is None else ("t.source = ?", (source,))
-        return [TrackRecord(*r) for r in self._db.stream(f"{_TRACK} WHERE {where} ORDER BY t.id", args)]
+        return [TrackRecord._make(r) for r in self._db.stream(f"{_TRACK} WHERE {where} ORDER BY t.id", args)]
+
+    def track_columns(self) -> tuple[I64, I64, F64, F64, I64]:
+        """Number, source, start, half-open end and frames of every track of videos and cameras, ordered by number."""
+        import numpy as np
+
+        found = self._db.rows(
+            "SELECT t.id, t.source, t.start, t.last + s.period, t.count FROM tracks t "
+            "JOIN sources s ON s.id = t.source WHERE s.kind != 'enrolled' ORDER BY t.id"
+        )
+        table = np.array(found, np.float64).reshape(-1, 5)
+        number, source, count = (table[:, k].astype(np.int64) for k in (0, 1, 4))
+        return number, source, table[:, 2], table[:, 3], count
 
     def track(self, number: int) -> TrackRecord:
         """One track. StoreError if there is none."""

@@ -41,6 +41,23 @@ def test_people_are_listed_by_screen_time(library: Library) -> None:
     assert people[0].label == "Person 1"
 
 
+def test_the_list_of_people_agrees_with_the_appearances(library: Library) -> None:
+    run(library, [2, 4, 4, 1, 2, 2, 1, 4], "second", step=11, each=10)
+    run(library, [5, 5, 1, 2], "third", step=6, each=30)
+    library.name(5, "Eve")
+    found = library.appearances()
+    order = {s.name: s.id for s in library.store.sources()}
+    for person in library.people():
+        mine = sorted((a for a in found if a.identity == person.id), key=lambda a: (order[a.source], a.start))
+        assert person.screen_time == pytest.approx(sum(a.duration for a in mine))
+        assert person.appearances == len(mine)
+        assert person.faces == sum(a.faces for a in mine)
+        assert person.tracks == sum(len(a.tracks) for a in mine)
+        assert person.first == (mine[0].source, mine[0].start)
+        assert person.last == (mine[-1].source, mine[-1].end)
+        assert person.sources == tuple(dict.fromkeys(a.source for a in mine))
+
+
 def test_a_second_file_knows_the_people_of_the_first(library: Library) -> None:
     run(library, [2, 4, 1], "second")
     assert {p.id: p.sources for p in library.people()} == {
