@@ -19,7 +19,10 @@ DETECTORS: dict[str, str] = {
 EMBEDDERS: dict[str, str] = {
     "aligned": "streamer.models.aligned:AlignedEmbedder",
 }
-QUALITIES: dict[str, str] = {}
+QUALITIES: dict[str, str] = {
+    "lightqnet": "streamer.models.quality:LightQNet",
+    "sharpness": "streamer.models.quality:Sharpness",
+}
 ROLES: dict[str, dict[str, str]] = {"detector": DETECTORS, "embedder": EMBEDDERS, "quality": QUALITIES}
 
 

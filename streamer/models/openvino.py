@@ -44,7 +44,7 @@ def disagreement(reference: Sequence[Array], other: Sequence[Array]) -> str | No
             return "values are not finite"
         a, b = ref.astype(np.float64).ravel(), out.astype(np.float64).ravel()
         if len(reference) == 1 and ref.shape[-1] > 1:
-            cosine = float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
+            cosine = float(a @ b) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)
             if cosine < COSINE:
                 return f"cosine {cosine:.4f} < {COSINE}"
             continue
