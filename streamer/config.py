@@ -25,12 +25,9 @@ from streamer.errors import ConfigError
 SECTIONS: dict[str, str] = {
     "source": "streamer.sources.file:FileSource",
     "shots": "streamer.tracking.shots:ShotDetector",
-    "stride": "streamer.tracking.stride:StrideController",
-    "tracker": "streamer.tracking.overlap:OverlapTracker",
-    "faces": "streamer.stages:FaceOptions",
+    "stride": "streamer.tracking.interval:IntervalStride",
+    "tracker": "streamer.tracking.linear:LinearTracker",
     "clusterer": "streamer.clustering.online:OnlineClusterer",
-    "timeline": "streamer.timeline:TimelineOptions",
-    "flow": "streamer.stages:FlowOptions",
 }
 ENVIRONMENT_PREFIX = "WHOWHEN__"
 

@@ -13,9 +13,9 @@ class Clusterer(Protocol):
 
     Events carry a strictly rising `seq`; identity numbers are never used twice; replaying all events gives `labels()`.
     `add` takes what closed since the last call (micro-batches of any size give the same labels as one by one).
-    `remerge` is the periodic repair, `finish` the last word at the end of a source. `must_link` and `cannot_link` are the
-    user's: they hold for ever, at assignment and at every merge. `state` is bytes without pickle; `restore` of another model or
-    dimension, or of damaged bytes, raises StoreError.
+    `remerge` is the periodic repair, `finish` the last word at the end of a source. `must_link` and `cannot_link`
+    are the user's: they hold for ever, at assignment and at every merge. `state` is bytes without pickle; `restore`
+    of another model or dimension, or of damaged bytes, raises StoreError.
     """
 
     def add(self, tracklets: Sequence[Tracklet]) -> list[Event]: ...

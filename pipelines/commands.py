@@ -1,0 +1,141 @@
+"""The commands and their options. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="whowhen",
+    help="Who appears when: finds, follows and groups the faces of videos and cameras.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(help="Show the options, their values and where each came from.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+Models = Annotated[
+    str,
+    typer.Option(
+        "--models", "-m", envvar="WHOWHEN_PACK", help="Model pack: a registered name, a pack.yaml, or its folder."
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, tensorrt or openvino.")]
+Preset = Annotated[str, typer.Option(help="fast, balanced or accurate.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="A YAML file with options.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="One option: section.key=value. Repeat for more.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, progress as JSON lines on stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        from streamer import __version__
+
+        print(f"whowhen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Who appears when: finds, follows and groups the faces of videos and cameras."""
+
+
+@app.command()
+def run(
+    sources: Annotated[list[str], typer.Argument(help="Video files, folders, globs, animated GIFs.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    models: Models = "open",
+    library: Annotated[Path | None, typer.Option(help="People library (default: OUT/people.db).")] = None,
+    device: Device = "auto",
+    preset: Preset = "balanced",
+    config: ConfigFile = None,
+    settings: Settings = None,
+    formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="More output formats.")] = None,
+    force: Annotated[bool, typer.Option(help="Do finished files again.")] = False,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> int:
+    """Find out who appears when in video files."""
+    from pipelines import file
+    from pipelines.progress import Progress
+    from streamer.config import load
+
+    style = "none" if quiet else "json" if as_json else "auto"
+    job = file.Job(
+        sources=tuple(sources),
+        out=out,
+        library=library or out / "people.db",
+        models=models,
+        device=device,
+        config=load(preset, config, tuple(settings or ())),
+        formats=tuple(formats or ()),
+        force=force,
+    )
+    with Progress(style) as progress:
+        result = file.run(job, progress)
+    file.tell(result, as_json=as_json)
+    return result.exit_code
+
+
+@config_app.command("show")
+def config_show(preset: Preset = "balanced", config: ConfigFile = None, settings: Settings = None) -> None:
+    """Every option with its value and origin."""
+    from streamer.config import load
+
+    for path, value, origin in load(preset, config, tuple(settings or ())).show():
+        print(f"{path:32} {value!s:24} {origin}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the clip and the results.")] = Path("demo_out"),
+    models: Models = "open",
+    device: Device = "auto",
+) -> int:
+    """Compose a clip with known truth from faces of installed packages, and find out who appears when in it."""
+    from pipelines import evaluate, file
+    from pipelines.demo import compose
+    from pipelines.progress import Progress
+    from streamer.config import load
+    from streamer.models import packs
+
+    out.mkdir(parents=True, exist_ok=True)
+    clip = out / "demo.mp4"
+    composed = compose(clip, packs.build(packs.load_pack(models), device).detector)
+    job = file.Job((str(clip),), out, out / "people.db", models, device, load())
+    with Progress() as progress:
+        result = file.run(job, progress)
+    file.tell(result, as_json=False)
+    print(evaluate.table(evaluate.score_folder(out, composed.labels)))
+    return result.exit_code
+
+
+@app.command("eval")
+def evaluate(
+    out: Annotated[Path, typer.Argument(help="Output folder of a run: of one source, or with one folder per source.")],
+    truth: Annotated[Path, typer.Option("--truth", "-t", help="Label folder, boxes file (video.csv) or RTTM file.")],
+    as_json: Json = False,
+) -> int:
+    """Score a finished run: B-cubed, pairwise F, NMI, WCP, people, recall, two faces of one person at a time."""
+    from pipelines.evaluate import evaluate as score
+
+    return score(out, truth, as_json)
+
+
+def _lab() -> None:
+    from pipelines.lab import app as lab
+
+    app.add_typer(lab, name="lab")
+
+
+_lab()

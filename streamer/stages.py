@@ -1,0 +1,221 @@
+"""The components as stages: follow (detect and track), embed, cluster. One page of glue, no clock, no threads.
+
+    Frame --> [Follow] --Track--> [Embed] --Embedded--> [Assign] --Outcome--> store
+
+Detection is wanted on few frames and embedding on few faces of a track, so embedding sits behind tracking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from streamer.clustering.base import Clusterer
+from streamer.crops import align, complete_landmarks, cut, head_pose, rate_face, sharpness
+from streamer.items import F32, U8, Event, Faces, FaceSample, Frame, Track, Tracklet
+from streamer.models.base import Detector, Embedder, Quality
+from streamer.tracking.interval import IntervalStride
+from streamer.tracking.linear import LinearTracker, nested
+from streamer.tracking.shots import ShotDetector
+from streamer.vectors import mean_direction, weighted_mean
+
+
+@dataclass(slots=True)
+class Follow:
+    """Frames in, finished tracks out: cuts, the detector where it is due, tracks, and crops of their best faces."""
+
+    detector: Detector
+    template: str
+    tracker: LinearTracker
+    shots: ShotDetector
+    stride: IntervalStride
+    batch: int = 1
+    name: str = "follow"
+    frames: int = 0
+    looks: int = 0
+    faces: int = 0
+    cuts: list[float] = field(default_factory=list)
+
+    def process(self, items: Sequence[Frame]) -> Iterator[Track]:
+        """The tracks that ended with these frames."""
+        for frame in items:
+            is_cut = self.shots.is_cut(frame)
+            if is_cut:
+                self.cuts.append(frame.time)
+                yield from self.tracker.cut()
+            self.frames += 1
+            self.tracker.tell(frame)
+            if self.stride.due(frame.index, frame.time, is_cut):
+                yield from self._look(frame)
+
+    def flush(self) -> list[Track]:
+        return self.tracker.flush()
+
+    def _look(self, frame: Frame) -> list[Track]:
+        self.looks += 1
+        found = self.detector.detect_pictures([frame.picture], [(frame.width, frame.height)])[0]
+        found = found.take(np.asarray(nested(found), np.int64))
+        self.faces += len(found)
+        owners, ended, changed = self.tracker.associate(frame, found)
+        self._sample(frame, found, owners)
+        self.stride.plan(self.tracker.open, changed)
+        return ended
+
+    def _sample(self, frame: Frame, faces: Faces, owners: Sequence[Any]) -> None:
+        """Cuts a face out only where it would be among the best of its track."""
+        if not len(faces):
+            return
+        points = complete_landmarks(faces.landmarks, faces.boxes)
+        poses = head_pose(points)
+        image: U8 | None = None
+        for i, owner in enumerate(owners):
+            box = faces.boxes[i]
+            width, score = float(box[2] - box[0]), float(faces.scores[i])
+            best = rate_face(width, poses[i], 1.0, score).value  # as good as it could be, were it sharp
+            if not self.tracker.wants(owner, frame.time, best):
+                continue
+            image = frame.image if image is None else image
+            crop = align(image, points[i : i + 1], self.template)[0]
+            quality = rate_face(width, poses[i], float(sharpness(crop[None])[0]), score).value
+            if self.tracker.wants(owner, frame.time, quality):
+                pose = tuple(float(a) for a in poses[i])
+                x1, y1, x2, y2 = (float(v) for v in box)
+                sample = FaceSample(
+                    frame.index, frame.time, (x1, y1, x2, y2), score, crop, quality, pose, cut(image, box)
+                )  # type: ignore[arg-type]
+                self.tracker.keep(owner, sample)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A finished track with the vectors of its best faces; `tracklet` is None when no face could be used."""
+
+    track: Track
+    tracklet: Tracklet | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the clusterer said about a batch of tracks."""
+
+    tracks: tuple[Embedded, ...]
+    events: tuple[Event, ...]
+
+
+def centre(embeddings: F32, weights: F32, metric: str) -> F32:
+    """The one vector (d,) that stands for faces (n, d) with weights (n,)."""
+    weights = np.maximum(weights, 1e-3)
+    return mean_direction(embeddings, weights) if metric == "cosine" else weighted_mean(embeddings, weights)
+
+
+@dataclass(slots=True)
+class Embed:
+    """Tracks in, embedded tracks out: rates and embeds the best faces of several tracks in one batch, splits mixed
+    tracks, and names for every tracklet the earlier ones it shares a frame with.
+
+    `first_id` is the library's next track number; numbers are given in order, so equal input gives equal numbers.
+    """
+
+    embedder: Embedder
+    quality: Quality | None
+    first_id: int
+    split: Callable[[Track, F32], list[Track]] | None = None
+    batch: int = 16
+    name: str = "embed"
+    rejected: dict[str, int] = field(default_factory=dict)
+    embedded: int = 0
+    _recent: list[tuple[int, int, int, int]] = field(default_factory=list)  # id, first frame, last frame, shot
+
+    def process(self, items: Sequence[Track]) -> Iterator[Embedded]:
+        """One `Embedded` per track, in order; more where a mixed track is split."""
+        crops = [s.crop for t in items for s in t.samples]
+        if not crops:
+            yield from (Embedded(self._renumber(t), None) for t in items)
+            return
+        stack = np.stack(crops)
+        vectors = self.embedder.embed(stack)
+        rates = self.quality.rate(stack) if self.quality is not None else None
+        self.embedded += len(crops)
+        at = 0
+        for track in items:
+            stop = at + len(track.samples)
+            yield from self._finish(track, vectors[at:stop], None if rates is None else rates[at:stop])
+            at = stop
+
+    def flush(self) -> Iterable[Embedded]:
+        return ()
+
+    def _finish(self, track: Track, vectors: F32, rates: F32 | None) -> Iterator[Embedded]:
+        if not len(vectors):
+            self._count("no usable face")
+            yield Embedded(self._renumber(track), None)
+            return
+        samples = tuple(
+            replace(s, embedding=v, quality=self._graded(s.quality, None if rates is None else float(rates[i])))
+            for i, (s, v) in enumerate(zip(track.samples, vectors, strict=True))
+        )
+        track = replace(track, samples=samples)
+        parts = self.split(track, vectors) if self.split is not None else [track]
+        for part in parts:
+            part = self._renumber(part)
+            yield Embedded(part, self._tracklet(part))
+
+    def _graded(self, geometric: float, rate: float | None) -> float:
+        """0..1, the gate of the clusterer at 0.3: only what the quality model refuses founds nobody."""
+        if rate is None or self.quality is None:
+            return max(0.3, geometric)
+        return float(np.clip(0.3 + 2 * (rate - self.quality.reject_below), 0.05, 1.0))
+
+    def _renumber(self, track: Track) -> Track:
+        number, self.first_id = self.first_id, self.first_id + 1
+        return replace(track, number=number)
+
+    def _tracklet(self, track: Track) -> Tracklet | None:
+        kept = [s for s in track.samples if s.embedding is not None and np.isfinite(s.embedding).all()]
+        if not kept:
+            self._count("embedding not finite")
+            return None
+        vectors = np.stack([s.embedding for s in kept if s.embedding is not None])
+        weights = np.array([s.quality for s in kept], np.float32)
+        return Tracklet(
+            id=track.number,
+            source=track.source,
+            start=track.start,
+            end=track.end,
+            count=len(track.rows),
+            embedding=centre(vectors, weights, self.embedder.metric),
+            exemplars=vectors,
+            quality=float(weights.max()),
+            cannot_link=self._conflicts(track),
+            model=self.embedder.model,
+        )
+
+    def _conflicts(self, track: Track) -> frozenset[int]:
+        """Earlier tracks alive in one of this track's frames; older shots are forgotten, they cannot overlap."""
+        first, last = int(track.rows.frames[0]), int(track.rows.frames[-1])
+        self._recent = [r for r in self._recent if r[3] >= track.shot]
+        found = frozenset(i for i, f, t, _ in self._recent if f <= last and t >= first)
+        self._recent.append((track.number, first, last, track.shot))
+        return found
+
+    def _count(self, reason: str) -> None:
+        self.rejected[reason] = self.rejected.get(reason, 0) + 1
+
+
+@dataclass(slots=True)
+class Assign:
+    """Embedded tracks in, outcomes out: the clusterer behind the stage contract."""
+
+    clusterer: Clusterer
+    batch: int = 64
+    name: str = "cluster"
+
+    def process(self, items: Sequence[Embedded]) -> Iterator[Outcome]:
+        tracklets = [i.tracklet for i in items if i.tracklet is not None]
+        yield Outcome(tuple(items), tuple(self.clusterer.add(tracklets)))
+
+    def flush(self) -> Iterator[Outcome]:
+        yield Outcome((), tuple(self.clusterer.finish()))
