@@ -1,0 +1,237 @@
+"""The people commands, as somebody types them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import cli, people
+from tests.streamer.library.town import opened, run
+from tests.streamer.store.scene import person_vector
+
+
+@pytest.fixture
+def whowhen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """A function that runs a command on a library of three people and gives (code, stdout, stderr)."""
+    import typer
+
+    with opened(tmp_path / "people.db") as library:
+        run(library, [1, 2, 1, 3, 2, 1])
+    app = typer.Typer()
+    app.add_typer(people.app, name="people")
+    for command in (people.search, people.query, people.recluster):
+        app.command(command.__name__)(command)
+    monkeypatch.setattr(cli, "application", lambda: app)
+    monkeypatch.setenv("WHOWHEN_LIBRARY", str(tmp_path))
+    monkeypatch.setattr("getpass.getuser", lambda: "ann")
+
+    def call(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(list(words))
+        told = capsys.readouterr()
+        return int(ended.value.code or 0), told.out, told.err
+
+    return call
+
+
+def test_the_list_is_a_plain_table(whowhen: Any) -> None:
+    code, out, _ = whowhen("people", "list")
+    assert code == 0
+    assert out.splitlines()[0].split() == [
+        "person",
+        "name",
+        "screen_s",
+        "appearances",
+        "tracks",
+        "sources",
+        "first",
+        "hidden",
+    ]
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["1", "2", "3"]
+
+
+def test_the_list_is_json_for_machines(whowhen: Any) -> None:
+    rows = json.loads(whowhen("people", "list", "--json")[1])
+    assert [(r["person"], r["tracks"]) for r in rows] == [(1, 3), (2, 2), (3, 1)]
+
+
+def test_a_day_of_corrections(whowhen: Any) -> None:
+    assert whowhen("people", "name", "1", "Ann Lee")[0] == 0
+    assert whowhen("people", "merge", "ann lee", "3")[0] == 0
+    code, out, err = whowhen("people", "split", "Ann Lee", "1")
+    assert (code, out.strip()) == (0, "4")
+    assert "person 4 now" in err
+    assert whowhen("people", "not-same", "1", "4")[0] == 0
+    assert whowhen("people", "hide", "2")[0] == 0
+    listed = json.loads(whowhen("people", "list", "--json")[1])
+    assert {r["person"]: r["tracks"] for r in listed} == {1: 3, 4: 1}
+    assert "hide) is undone: person 2 is shown" in whowhen("people", "undo")[2]
+    assert "is undone" in whowhen("people", "undo", "2")[2]
+    log = json.loads(whowhen("people", "log", "--json")[1])
+    assert [(r["who"], r["what"], r["holds"]) for r in log] == [
+        ("ann", "name", True), ("ann", "merge", False), ("ann", "split", True), ("ann", "not_same", True),
+        ("ann", "hide", False), ("ann", "undo", True), ("ann", "undo", True),
+    ]  # fmt: skip
+    listed = json.loads(whowhen("people", "list", "--json")[1])
+    assert {r["person"]: r["tracks"] for r in listed} == {1: 2, 2: 2, 3: 1, 4: 1}
+
+
+def test_one_person_is_shown_by_appearance_and_by_track(whowhen: Any) -> None:
+    code, out, err = whowhen("people", "show", "2")
+    assert code == 0
+    assert "Person 2 (person 2)" in err
+    assert out.splitlines()[1].split() == ["clip", "0:00:00.8", "0:00:01.2", "0.40", "2"]
+    tracks = json.loads(whowhen("people", "show", "2", "--tracks", "--json")[1])
+    assert [t["track"] for t in tracks] == [2, 5]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("people", "show", "99"), "there is no person 99"),
+        (("people", "name", "Eve", "Eva"), "nobody called 'Eve'"),
+        (("people", "merge", "1", "1"), "merged with itself"),
+        (("people", "split", "1", "77"), "has no track 77"),
+        (("people", "undo"), "nothing to undo"),
+        (("people", "expire", "--keep-unnamed", "soon"), "no length of time"),
+        (("query", "Eve"), "nobody called 'Eve'"),
+        (("people", "list", "--library", "nowhere.db"), "no people library at nowhere.db"),
+    ],
+)
+def test_a_mistake_is_one_line_and_code_2(whowhen: Any, words: tuple[str, ...], message: str) -> None:
+    code, out, err = whowhen(*words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_forgetting_prints_a_receipt(whowhen: Any) -> None:
+    whowhen("people", "name", "1", "Ann")
+    receipt = json.loads(whowhen("people", "forget", "Ann", "--yes")[1])
+    assert (receipt["person"], receipt["tracks"], receipt["probes_found"]) == (1, 3, 0)
+    assert [r["person"] for r in json.loads(whowhen("people", "list", "--all", "--json")[1])] == [2, 3]
+
+
+def test_an_export_lists_its_files(whowhen: Any, tmp_path: Path) -> None:
+    code, out, _ = whowhen("people", "export", "2", "--out", str(tmp_path / "two"))
+    assert code == 0
+    assert {Path(line).name for line in out.splitlines()} >= {"person.json", "appearances.csv"}
+
+
+def test_a_query_prints_stretches(whowhen: Any) -> None:
+    _, out, err = whowhen("query", "2, longer than 0.3s")
+    assert out.splitlines()[1].split() == ["clip", "0:00:00.8", "0:00:01.2", "0.40"]
+    assert "2 stretches, 0.8 s" in err
+
+
+def test_review_tells_how_much_each_answer_settles(whowhen: Any) -> None:
+    code, out, err = whowhen("people", "review", "--merge", "-0.5")
+    assert code == 0
+    first = out.splitlines()[1]
+    assert "are 1 and 2 one person?" in first
+    assert "people same 1 2 | people not-same 1 2" in first
+    assert "3 open questions" in err
+    assert out.splitlines()[3].rstrip().split("%")[0].endswith("100 ")
+
+
+def test_names_cannot_steer_a_terminal(whowhen: Any) -> None:
+    whowhen("people", "name", "1", "A\x1b[31mnn\nLee")
+    _, out, err = whowhen("people", "list")
+    assert "\x1b" not in out + err
+    assert "A [31mnn Lee" in out
+
+
+class Fake:
+    """Models that see the person whose number is the photo's size."""
+
+    class Detector:
+        def detect(self, images: Any) -> Any:
+            import numpy as np
+
+            from streamer.items import Faces
+
+            return [
+                Faces(
+                    np.array([[1, 1, 9, 9]], np.float32), np.ones(1, np.float32), np.full((1, 5, 2), np.nan, np.float32)
+                )
+            ]
+
+    class Embedder:
+        model, dimension, metric, template = "toy-1234", 16, "cosine", "arcface-112"
+        thresholds = type("T", (), {"pair": 0.4, "link": 0.42, "merge": 0.31})
+
+        def __init__(self, person: int) -> None:
+            self.person = person
+
+        def embed(self, crops: Any) -> Any:
+            return person_vector(self.person, 77)[None]
+
+    def __init__(self, person: int) -> None:
+        self.detector, self.embedder, self.quality = Fake.Detector(), Fake.Embedder(person), None
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    import cv2
+
+    from tests.streamer.store.scene import drawing
+
+    path = tmp_path / "photos" / "Cem" / "one.png"
+    path.parent.mkdir(parents=True)
+    cv2.imwrite(str(path), drawing(1, 1, 64))
+    return path
+
+
+def test_search_answers_with_a_person_or_nobody(whowhen: Any, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whowhen("people", "name", "2", "Bob")
+    monkeypatch.setattr(people, "_load", lambda models, device: Fake(2))
+    code, out, err = whowhen("search", str(photo))
+    assert (code, out.splitlines()[1].split()[0]) == (0, "Bob")
+    assert err.strip() == "answer: Bob"
+    monkeypatch.setattr(people, "_load", lambda models, device: Fake(9))
+    assert whowhen("search", str(photo))[2].strip() == "answer: nobody"
+
+
+def test_enrolment_names_whoever_was_seen(whowhen: Any, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "_load", lambda models, device: Fake(3))
+    code, out, _ = whowhen("people", "enrol", str(photo.parent.parent))
+    assert (code, out) == (0, "3\tCem\t1 photos\t1 tracks\n")
+    table = photo.parent / "known.csv"
+    table.write_text("name,photo\nDee,one.png\n")
+    monkeypatch.setattr(people, "_load", lambda models, device: Fake(8))
+    assert "Dee" in whowhen("people", "enrol", str(table))[1]
+    assert {r["name"] for r in json.loads(whowhen("people", "list", "--json")[1])} == {"", "Cem", "Dee"}
+
+
+def test_a_photo_that_is_none_is_an_unreadable_source(
+    whowhen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "_load", lambda models, device: Fake(2))
+    text = tmp_path / "text.jpg"
+    text.write_text("no picture")
+    for path, message in ((text, "not a photo"), (tmp_path / "none.jpg", "is not a file")):
+        code, out, err = whowhen("search", str(path))
+        assert (code, out) == (6, "")
+        assert message in err
+
+
+def test_recluster_changes_nothing_without_apply(whowhen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "_thresholds", lambda models: {"link": 0.42, "merge": 0.31})
+    code, _, err = whowhen("recluster")
+    assert code == 0
+    assert "3 people -> 3, 0.0 % of tracks move, names touched: none. Nothing was changed" in err
+    assert "Nothing was changed" not in whowhen("recluster", "--apply")[2]
+    assert len(json.loads(whowhen("people", "list", "--json")[1])) == 3
+
+
+def test_help_is_quick() -> None:
+    heavy = {"cv2", "onnxruntime", "sklearn", "faiss", "scipy"}
+    code = f"import sys; import pipelines.people; print(sorted({heavy!r} & set(sys.modules)))"
+    import subprocess
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
