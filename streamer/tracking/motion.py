@@ -1,0 +1,116 @@
+"""Where a face will be: a bank of constant-velocity Kalman filters, one row per track, in numpy.
+
+Centre x, centre y, log width and log height are filtered independently (2 x 2 covariances in closed form), all noise in
+units of the face's own width, so that near and far faces need no settings of their own. A coasting track's velocity
+decays: heads stop more often than they fly on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.items import F32, F64
+
+# Standard deviations, centres in face widths and sizes in log units, fitted to the residuals of dense SCRFD boxes on
+# the labelled clips (median jitter of a centre between frames 0.02 widths; 95 % of face speeds below 1.2 widths/s).
+JITTER = np.array([0.05, 0.05, 0.06, 0.06])
+SPEED = np.array([1.5, 1.0, 0.4, 0.4])  # per s, of a face just found
+ACCELERATION = np.array([6.0, 4.5, 1.0, 1.0])  # per s^2
+COAST = 0.4  # s after which the remembered velocity has fallen to 1/e
+
+
+@dataclass(slots=True)
+class Motion:
+    """Filters of m tracks. `time` is when each was last corrected."""
+
+    place: F64  # (m, 4) centre x, y, log width, log height
+    speed: F64  # (m, 4) per second
+    cov: F64  # (m, 4, 3) variances of place, of both together, of speed
+    time: F64  # (m,)
+
+    @classmethod
+    def empty(cls) -> Motion:
+        return cls(np.zeros((0, 4)), np.zeros((0, 4)), np.zeros((0, 4, 3)), np.zeros(0))
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def add(self, boxes: F32, time: float) -> None:
+        """Starts filters for new faces (n, 4) seen at `time`."""
+        place = to_place(boxes)
+        unit = _units(place)
+        cov = np.zeros((len(place), 4, 3))
+        cov[..., 0], cov[..., 2] = (JITTER * unit) ** 2, (SPEED * unit) ** 2
+        self.place = np.concatenate([self.place, place])
+        self.speed = np.concatenate([self.speed, np.zeros_like(place)])
+        self.cov = np.concatenate([self.cov, cov])
+        self.time = np.concatenate([self.time, np.full(len(place), time)])
+
+    def keep(self, rows: NDArray[Any]) -> None:
+        """Forgets all filters but these (mask or indices)."""
+        self.place, self.speed, self.cov, self.time = (a[rows] for a in (self.place, self.speed, self.cov, self.time))
+
+    def predict(self, time: float) -> tuple[F64, F64]:
+        """Places (m, 4) at `time` and the variances (m, 4) a measurement would have there."""
+        place, _, cov = self._ahead(np.arange(len(self)), time)
+        return place, cov[..., 0] + (JITTER * _units(self.place)) ** 2
+
+    def boxes(self, time: float) -> F32:
+        """Predicted boxes (m, 4) at `time`, which may also lie before the last correction."""
+        return to_boxes(self._ahead(np.arange(len(self)), time)[0])
+
+    def correct(self, rows: NDArray[np.intp], boxes: F32, time: float) -> None:
+        """Tells the filters in `rows` what was measured: boxes (n, 4) in the same order."""
+        measured = to_place(boxes)
+        place, speed, cov = self._ahead(rows, time)
+        noise = (JITTER * _units(measured)) ** 2
+        total = cov[..., 0] + noise
+        gain, gain_speed = cov[..., 0] / total, cov[..., 1] / total
+        off = measured - place
+        self.place[rows] = place + gain * off
+        self.speed[rows] = speed + gain_speed * off
+        self.cov[rows, :, 0] = (1 - gain) * cov[..., 0]
+        self.cov[rows, :, 1] = (1 - gain) * cov[..., 1]
+        self.cov[rows, :, 2] = cov[..., 2] - gain_speed * cov[..., 1]
+        self.time[rows] = time
+
+    def pace(self) -> F64:
+        """How fast each face moves, (m,) face widths per second."""
+        return np.asarray(np.hypot(self.speed[:, 0], self.speed[:, 1]) / np.exp(self.place[:, 2]))
+
+    def _ahead(self, rows: NDArray[np.intp], time: float) -> tuple[F64, F64, F64]:
+        dt = (time - self.time[rows])[:, None]
+        left = np.exp(-np.maximum(dt, 0) / COAST)
+        reach = np.where(dt > 0, COAST * (1 - left), dt)
+        speed = self.speed[rows]
+        old = self.cov[rows]
+        push = (ACCELERATION * _units(self.place[rows])) ** 2
+        dt = np.abs(dt)
+        cov = np.empty_like(old)
+        cov[..., 0] = old[..., 0] + 2 * reach * old[..., 1] + reach**2 * old[..., 2] + push * dt**4 / 4
+        cov[..., 1] = left * (old[..., 1] + reach * old[..., 2]) + push * dt**3 / 2
+        cov[..., 2] = left**2 * old[..., 2] + push * dt**2
+        return self.place[rows] + reach * speed, left * speed, cov
+
+
+def to_place(boxes: F32) -> F64:
+    """(n, 4) boxes -> (n, 4) centre x, centre y, log width, log height; nothing is smaller than a pixel."""
+    b = np.asarray(boxes, np.float64).reshape(-1, 4)
+    size = np.maximum(b[:, 2:] - b[:, :2], 1.0)
+    return np.concatenate([(b[:, :2] + b[:, 2:]) / 2, np.log(size)], axis=1)
+
+
+def to_boxes(place: F64) -> F32:
+    """The way back from `to_place`."""
+    half = np.exp(place[:, 2:]) / 2
+    return np.concatenate([place[:, :2] - half, place[:, :2] + half], axis=1).astype(np.float32)
+
+
+def _units(place: F64) -> F64:
+    """(n, 4) what one unit of noise is: the face's width for the centre, 1 for the logs."""
+    width = np.exp(place[:, 2:3])
+    return np.concatenate([width, width, np.ones_like(width), np.ones_like(width)], axis=1)
