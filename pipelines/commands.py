@@ -62,6 +62,7 @@ def run(
     settings: Settings = None,
     formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="More output formats.")] = None,
     force: Annotated[bool, typer.Option(help="Do finished files again.")] = False,
+    inline: Annotated[bool, typer.Option(help="One thread, same result (for debugging).")] = False,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> int:
@@ -80,6 +81,7 @@ def run(
         config=load(preset, config, tuple(settings or ())),
         formats=tuple(formats or ()),
         force=force,
+        inline=inline,
     )
     with Progress(style) as progress:
         result = file.run(job, progress)

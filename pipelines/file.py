@@ -34,6 +34,7 @@ class Job:
     config: Config = field(default_factory=Config)
     formats: tuple[str, ...] = ()
     force: bool = False
+    inline: bool = False  # one thread instead of one per stage; the result is the same
 
 
 @dataclass(slots=True)
@@ -129,6 +130,7 @@ class _Worker:
 
     def _process(self, path: Path, source: Any, digest: str) -> Done:
         from streamer.flow.inline import run_inline
+        from streamer.flow.threaded import run_threaded
         from streamer.stages import Assign, Embed, Follow
 
         info = source.info
@@ -147,10 +149,15 @@ class _Worker:
         )
         embed = Embed(self.models.embedder, self.models.quality, self.store.next_track())
         frames = _timed(source, shown, self.progress, follow)
-        for outcome in run_inline(frames, [follow, embed, Assign(self.clusterer)]):
+
+        def keep(outcome: Any) -> None:
             self._record(record.id, outcome)
             shown.tracks += len(outcome.tracks)
+
+        chain = [follow, embed, Assign(self.clusterer)]
+        flow = (run_inline if self.job.inline else run_threaded)(frames, chain, keep)
         stats = _stats(source, follow, embed, time.process_time() - began)
+        stats["stages"] = {s.name: round(s.cpu_s, 3) for s in flow.stages}
         state = "partial" if source.stats.warnings else "done"
         self.store.finish_source(
             record.id, state=self.clusterer.state(), status=state, stats=stats,

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Any, TextIO
 
 PLAIN_EVERY = 10.0  # seconds between plain lines: often enough to see life, rare enough for a log
 
@@ -34,7 +34,8 @@ class Progress:
     people: int = 0
     _began: float = 0.0
     _shown: float = 0.0
-    _bars: object | None = None
+    _bars: Any = None
+    _tasks: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.style == "auto":
@@ -48,7 +49,7 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         if self._bars is not None:
-            self._bars.stop()  # type: ignore[attr-defined]
+            self._bars.stop()
             self._bars = None
 
     def _open_bars(self) -> None:
@@ -66,7 +67,6 @@ class Progress:
             transient=True,
         )
         self._bars.start()
-        self._tasks = {}
 
     def source(self, name: str) -> SourceProgress:
         return self.sources.setdefault(name, SourceProgress(name))
@@ -89,10 +89,8 @@ class Progress:
         s = self.sources[name]
         bars, tasks = self._bars, self._tasks
         if name not in tasks:
-            tasks[name] = bars.add_task(s.name[-40:], total=s.total, told="")  # type: ignore[union-attr]
-        bars.update(tasks[name], completed=s.done, total=s.total, told=self._told(s))  # type: ignore[union-attr]
-
-    _tasks: dict[str, object] = field(default_factory=dict)
+            tasks[name] = bars.add_task(s.name[-40:], total=s.total, told="")
+        bars.update(tasks[name], completed=s.done, total=s.total, told=self._told(s))
 
     def _told(self, s: SourceProgress) -> str:
         spent = max(time.monotonic() - self._began, 1e-6)

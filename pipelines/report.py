@@ -13,7 +13,7 @@ FACES_PER_PERSON = 3
 
 
 def run_data(library: Any, source: Any, folder: Path) -> RunData:
-    """All that is known of one source of the library, with the identities of now. `folder` is where it will be written."""
+    """All that is known of one source, with the identities of now. `folder` is where it will be written."""
     labels = library.view.labels
     appearances = library.appearances(source.name)
     seen = {a.identity for a in appearances}

@@ -81,12 +81,10 @@ class Follow:
             crop = align(image, points[i : i + 1], self.template)[0]
             quality = rate_face(width, poses[i], float(sharpness(crop[None])[0]), score).value
             if self.tracker.wants(owner, frame.time, quality):
-                pose = tuple(float(a) for a in poses[i])
-                x1, y1, x2, y2 = (float(v) for v in box)
-                sample = FaceSample(
-                    frame.index, frame.time, (x1, y1, x2, y2), score, crop, quality, pose, cut(image, box)
-                )  # type: ignore[arg-type]
-                self.tracker.keep(owner, sample)
+                x1, y1, x2, y2, yaw, pitch, roll = (float(v) for v in (*box, *poses[i]))
+                where, pose = (x1, y1, x2, y2), (yaw, pitch, roll)
+                face = cut(image, box)
+                self.tracker.keep(owner, FaceSample(frame.index, frame.time, where, score, crop, quality, pose, face))
 
 
 @dataclass(frozen=True, slots=True)

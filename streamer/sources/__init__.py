@@ -9,7 +9,8 @@ from pathlib import Path
 from streamer.errors import SourceError
 
 VIDEOS = frozenset(
-    [".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".flv", ".ogv", ".wmv", ".3gp", ".mxf", ".y4m"]
+    (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".flv", ".ogv")
+    + (".wmv", ".3gp", ".mxf", ".y4m")
 )
 
 

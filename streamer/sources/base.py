@@ -40,7 +40,7 @@ class SourceStats:
 
 
 class Source(Protocol):
-    """Iterate to get frames with strictly rising `time` and `index`. `close()` may be called at any time, from any thread, twice.
+    """Iterate to get frames with strictly rising `time` and `index`. `close()` may be called at any time, twice.
 
     A bad path raises SourceError when opened; damage met on the way is recorded in `stats.warnings`, and what can be
     read is read.

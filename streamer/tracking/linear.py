@@ -71,9 +71,9 @@ class LinearTracker:
         owner: dict[int, _Open] = {}
         if self.open and len(faces):
             cost = self._cost(frame.time, faces)
-            for i, j in zip(*linear_sum_assignment(cost), strict=True):
-                if cost[i, j] < 1.0:
-                    owner[int(j)] = self.open[i]
+            for row, column in zip(*linear_sum_assignment(cost), strict=True):
+                if cost[row, column] < 1.0:
+                    owner[int(column)] = self.open[int(row)]
         began = False
         for j in range(len(faces)):
             if j in owner:
