@@ -199,10 +199,35 @@ class Library:
         """Makes a `WhatIf` real. Ids are kept, decisions hold."""
         from streamer.library.machine import pin_named, renumbered, wanted_links
 
+        if change.seq != self.store.last_seq():
+            raise StoreError("the library has changed since this was worked out. Ask what_if again.")
         events = renumbered(change.clusterer, self.store.labels(), self.store.last_seq())
         pin_named(change.clusterer, self.view)
         self.store.record(events, change.clusterer.state(), wanted_links(self.ledger, self.store))
         self._view = None
+
+    def replace(self, old: int, new: int, clusterer: Any) -> dict[int, int]:
+        """Puts the finished source `new` in the place of source `old`, the same video before; decisions move along.
+
+        `clusterer` is the one of the run. The answer maps decided-about old tracks to new ones.
+        """
+        from streamer.library.renewal import replace_source
+
+        mapping = replace_source(self.store, self.ledger, old, new, clusterer)
+        self.refresh()
+        return mapping
+
+    def migrate(self, embedder: Any, make: Callable[[], Any], told: Callable[[int, int], None] | None = None) -> int:
+        """Moves the library to another embedding model from its kept crops; how many faces were embedded.
+
+        Goes on where a killed migration stopped. Ids and decisions stay. StoreError where crops were not kept.
+        """
+        from streamer.library.renewal import migrate
+
+        report = told or (lambda done, total: None)
+        done = migrate(self.store, self.ledger, self.view, embedder, make, report)
+        self._view = None
+        return done
 
     # ------------------------------------------------------------------ search and enrolment
     def search(self, vector: F32, *, pair: float, limit: int = 10) -> list[Any]:

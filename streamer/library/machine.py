@@ -62,7 +62,9 @@ def open_clusterer(store: Store, ledger: Ledger, view: View, make: Make) -> Onli
     fresh = make()
     kept = store.state()
     if kept is None:
-        clusterer, events = rebuild(store, fresh)
+        clusterer = fresh
+        rebuild(store, ledger, clusterer)
+        events = renumbered(clusterer, store.labels(), store.last_seq())
     else:
         model = store.model()
         clusterer = OnlineClusterer.restore(
@@ -75,7 +77,7 @@ def open_clusterer(store: Store, ledger: Ledger, view: View, make: Make) -> Onli
             store.rewind(kept.seq)
         events = [e for batch in tracklets(store, kept.track) for e in clusterer.add(batch)]
     clusterer.next_identity = max(clusterer.next_identity, store.last_identity() + 1)
-    told = tell(store, ledger, clusterer)
+    told = tell(store, ledger, clusterer) if kept is not None else []
     pin_named(clusterer, view)
     if events or told or kept is None:
         store.record(events + told, clusterer.state(), wanted_links(ledger, store))
@@ -106,14 +108,13 @@ def tell(store: Store, ledger: Ledger, clusterer: OnlineClusterer) -> list[Event
     return events
 
 
-def rebuild(store: Store, clusterer: OnlineClusterer) -> tuple[OnlineClusterer, list[Event]]:
-    """A fresh clusterer fed with every track of the store, and the events that lead there with all ids kept."""
-    before = store.labels()
+def rebuild(store: Store, ledger: Ledger, clusterer: OnlineClusterer) -> None:
+    """Tells a fresh clusterer what the user said and feeds it every track of the store; see `renumbered`."""
     clusterer.seq, clusterer.next_identity = store.last_seq(), store.last_identity() + 1
+    tell_all(store, ledger, clusterer)
     for batch in tracklets(store):
         clusterer.add(batch)
     clusterer.finish()
-    return clusterer, renumbered(clusterer, before, store.last_seq())
 
 
 def renumbered(clusterer: OnlineClusterer, before: Mapping[int, int | None], seq: int) -> list[Event]:
@@ -175,16 +176,16 @@ class WhatIf:
     named: tuple[int, ...]
     clusterer: OnlineClusterer = field(repr=False, compare=False)
     options: Mapping[str, Any] = field(default_factory=dict)
+    seq: int = 0  # of the library it was worked out for
 
 
 def what_if(store: Store, ledger: Ledger, clusterer: OnlineClusterer, options: Mapping[str, Any]) -> WhatIf:
     """The difference a freshly built clusterer would make to what the user sees."""
     machine = store.labels()
-    rebuilt, _ = rebuild(store, clusterer)
-    tell_all(store, ledger, rebuilt)
-    names = matched(machine, rebuilt.labels())
-    after = machine | {t: None if i is None else names.get(i, i) for t, i in rebuilt.labels().items()}
-    return difference(ledger.apply(machine), ledger.apply(after), rebuilt, options)
+    rebuild(store, ledger, clusterer)
+    names = matched(machine, clusterer.labels())
+    after = machine | {t: None if i is None else names.get(i, i) for t, i in clusterer.labels().items()}
+    return difference(ledger.apply(machine), ledger.apply(after), clusterer, options, store.last_seq())
 
 
 def tell_all(store: Store, ledger: Ledger, clusterer: OnlineClusterer) -> None:
@@ -196,7 +197,7 @@ def tell_all(store: Store, ledger: Ledger, clusterer: OnlineClusterer) -> None:
             continue
 
 
-def difference(before: View, after: View, clusterer: OnlineClusterer, options: Mapping[str, Any]) -> WhatIf:
+def difference(before: View, after: View, clusterer: OnlineClusterer, options: Mapping[str, Any], seq: int) -> WhatIf:
     """Who would merge, split and move between two views of the same tracks."""
     old = {t: p for t, p in before.labels.items() if p is not None}
     new = {t: p for t, p in after.labels.items() if p is not None}
@@ -214,6 +215,7 @@ def difference(before: View, after: View, clusterer: OnlineClusterer, options: M
         tuple(sorted(touched & set(before.names))),
         clusterer,
         dict(options),
+        seq,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from streamer.store.base import StorePart
@@ -104,6 +104,15 @@ class Keeping(StorePart):
             counts["tracks"] = sql.executemany("DELETE FROM tracks WHERE id = ?", gone).rowcount
             self._thin_splits({t[0] for t in gone})
         return counts
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """Several changes that are all made or none."""
+        return self._db.write()
+
+    def rename_source(self, number: int, name: str) -> None:
+        """Gives a source another name. StoreError when it is taken."""
+        with self._db.write() as sql:
+            sql.execute("UPDATE sources SET name = ? WHERE id = ?", (name, number))
 
     def remove_source(self, number: int) -> None:
         """Deletes a source that has no tracks any more (see `remove_tracks`)."""

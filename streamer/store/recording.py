@@ -24,12 +24,15 @@ from streamer.store.records import Snapshot, SourceRecord
 class Recording(StorePart):
     """The writing half of a store."""
 
-    def check_model(self, model: str, dimension: int, metric: str) -> None:
-        """Registers the embedding model of an empty library; StoreError if the library holds another one."""
+    def check_model(self, model: str, dimension: int, metric: str, template: str = "") -> None:
+        """Registers the embedding model of an empty library; StoreError if the library holds another one.
+
+        `template` is the one its crops are aligned to: they can be embedded again by another model.
+        """
         have = self.model()
         if have is None:
             with self._db.write() as sql:
-                sql.execute("INSERT INTO models (id, dimension, metric) VALUES (?, ?, ?)", (model, dimension, metric))
+                sql.execute("INSERT INTO models VALUES (?, ?, ?, ?)", (model, dimension, metric, template))
             return
         if have != (model, dimension, metric):
             raise StoreError(

@@ -8,7 +8,8 @@ VERSION = 1
 TABLES = """
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO counters VALUES ('source', 0), ('track', 0), ('seq', 0);
-CREATE TABLE models (id TEXT PRIMARY KEY, dimension INTEGER NOT NULL, metric TEXT NOT NULL);
+CREATE TABLE models (id TEXT PRIMARY KEY, dimension INTEGER NOT NULL, metric TEXT NOT NULL,
+  template TEXT NOT NULL);
 CREATE TABLE sources (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, path TEXT NOT NULL, hash TEXT NOT NULL, config TEXT NOT NULL,
   kind TEXT NOT NULL CHECK (kind IN ('file', 'live', 'enrolled')), info TEXT NOT NULL, period REAL NOT NULL,
@@ -33,6 +34,8 @@ CREATE TABLE vectors (track INTEGER NOT NULL REFERENCES tracks (id) ON DELETE CA
   model TEXT NOT NULL REFERENCES models (id), data BLOB NOT NULL, UNIQUE (track, number));
 CREATE TABLE pictures (track INTEGER NOT NULL REFERENCES tracks (id) ON DELETE CASCADE, number INTEGER NOT NULL,
   crop BLOB, thumbnail BLOB, UNIQUE (track, number));
+CREATE TABLE staged (track INTEGER NOT NULL REFERENCES tracks (id) ON DELETE CASCADE, number INTEGER NOT NULL,
+  model TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (track, number)) WITHOUT ROWID;
 CREATE TABLE cannot_links (a INTEGER NOT NULL REFERENCES tracks (id) ON DELETE CASCADE,
   b INTEGER NOT NULL REFERENCES tracks (id) ON DELETE CASCADE, PRIMARY KEY (a, b), CHECK (a < b)) WITHOUT ROWID;
 CREATE INDEX cannot_links_b ON cannot_links (b);
