@@ -38,7 +38,8 @@ class Moving(StorePart):
         """(track, number, JPEG of the crop) of up to `limit` faces without a new vector of that model."""
         sql = (
             "SELECT v.track, v.number, p.crop FROM vectors v "
-            "JOIN pictures p ON (p.track, p.number) = (v.track, v.number) LEFT JOIN staged s ON (s.track, s.number, s.model) = (v.track, v.number, ?) "
+            "JOIN pictures p ON (p.track, p.number) = (v.track, v.number) "
+            "LEFT JOIN staged s ON (s.track, s.number, s.model) = (v.track, v.number, ?) "
             "WHERE s.track IS NULL ORDER BY v.track, v.number LIMIT ?"
         )
         return [(t, n, data) for t, n, data in self._db.rows(sql, (model, limit))]
