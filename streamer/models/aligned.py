@@ -85,6 +85,11 @@ class AlignedEmbedder:
         )
 
     @property
+    def sessions(self) -> tuple[Session, ...]:
+        """The network behind it: what really runs it is in its `provider` and `why`."""
+        return (self.session,)
+
+    @property
     def preferred_batch(self) -> int:
         """Crops one call should hold on this device."""
         return self.session.preferred_batch

@@ -76,6 +76,11 @@ class DenseDetector(ABC):
         self._buffers: dict[tuple[int, int, int], list[F32]] = {}  # popped while in use: safe between threads
 
     @property
+    def sessions(self) -> tuple[Session, ...]:
+        """The networks behind it: what really runs them is in `provider` and `why` of each."""
+        return (self.session,)
+
+    @property
     def bar(self) -> float:
         """Faces with at least this score are reported."""
         return self.score if self.low_score is None else self.low_score

@@ -101,6 +101,11 @@ class MTCNN:
         self._r = [_named(self.rnet, n) for n in ("score", "bbox")]
         self._o = [_named(self.onet, n) for n in ("score", "bbox", "landmark")]
 
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """The networks behind it: P-Net, R-Net, O-Net."""
+        return (self.pnet, self.rnet, self.onet)
+
     def input_size(self, width: int, height: int) -> tuple[int, int]:
         """(w, h) the pyramid starts from: a frame is made smaller to `long_side`, never larger."""
         scale = min(1.0, self.long_side / max(width, height))

@@ -6,64 +6,19 @@ not work. Only `session.get_providers()` after a session was made tells the trut
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from streamer.errors import ConfigError, DeviceError, ModelError
-from streamer.models import graph
+from streamer.errors import DeviceError, ModelError
+from streamer.models import graph, runtime
 from streamer.models.batching import Batcher
+from streamer.models.cache import cache_folder
 from streamer.models.pixels import Pixels
-
-Array = NDArray[Any]
-Arrange = Callable[[list[Array], int], list[Array]]
-KINDS = ("auto", "cpu", "cuda", "tensorrt", "openvino")
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
-INSTALL_CPU = 'pip install "whowhen[cpu]"'
-INSTALL_GPU = 'pip uninstall -y onnxruntime && pip install "whowhen[gpu]"'
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """An input or output of a network. A size that is free is None."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    type: str = "tensor(float)"
-
-
-class Backend(Protocol):
-    """Something that runs a network. `provider` is what really runs it."""
-
-    provider: str
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-
-    def run(self, feeds: Mapping[str, Array]) -> list[Array]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A device as the user names it: `auto`, `cpu`, `cuda`, `cuda:1`, `tensorrt`, `openvino`."""
-
-    kind: str
-    index: int = 0
-
-    @classmethod
-    def parse(cls, text: str) -> Device:
-        """The device a text names; ConfigError names the possible ones."""
-        kind, colon, number = text.strip().lower().partition(":")
-        if kind not in KINDS or (colon and (kind not in ("cuda", "tensorrt") or not number.isdigit())):
-            raise ConfigError(f"{text} is not a device. Write auto, cpu, cuda, cuda:N, tensorrt or openvino.")
-        return cls(kind, int(number or 0))
+from streamer.models.runtime import PROVIDERS, Arrange, Array, Backend, Device, RuntimeBackend, Tensor
 
 
 def file_sha256(path: Path | str) -> str:
@@ -90,140 +45,10 @@ def read_model(model: Path | str | bytes) -> bytes:
     return data
 
 
-def runtime() -> Any:
-    """The module onnxruntime; ModelError with the line that installs it."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ModelError(f"onnxruntime is not installed. Run: {INSTALL_CPU}") from error
-    if not hasattr(onnxruntime, "InferenceSession"):  # two distributions own one folder; one was uninstalled
-        raise ModelError(
-            "onnxruntime is damaged (two distributions of it were installed). "
-            f"Run: pip uninstall -y onnxruntime onnxruntime-gpu && {INSTALL_CPU}"
-        )
-    return onnxruntime
-
-
-def engine_folder(cache: Path, gpu: str, tensorrt: str, model_sha256: str) -> Path:
-    """Where TensorRT keeps the engine of a model: an engine is valid for one GPU type, version and model only."""
-    safe = "".join(c if c.isalnum() else "-" for c in f"{gpu}-{tensorrt}").strip("-").lower()
-    return cache / f"{safe}-{model_sha256[:16]}"
-
-
-def gpu_name(index: int = 0) -> str:
-    """The model name of an NVIDIA card as its driver tells it, or "unknown"."""
-    cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-    for line in cards[index].read_text().splitlines() if index < len(cards) else ():
-        key, _, value = line.partition(":")
-        if key.strip() == "Model":
-            return value.strip()
-    return "unknown"
-
-
-def provider_list(device: Device, cache: Path | None, key: str, memory_mb: int | None = None) -> list[Any]:
-    """The providers with their options for `cpu`, `cuda` or `tensorrt`, in the order they are tried."""
-    if device.kind == "cpu":
-        return [PROVIDERS["cpu"]]
-    cuda: dict[str, Any] = {
-        "device_id": device.index,
-        "cudnn_conv_algo_search": "HEURISTIC",  # EXHAUSTIVE, the default, tunes for seconds at every new shape
-        "arena_extend_strategy": "kSameAsRequested",
-    }
-    if memory_mb is not None:
-        cuda["gpu_mem_limit"] = memory_mb << 20
-    providers: list[Any] = [(PROVIDERS["cuda"], cuda), PROVIDERS["cpu"]]
-    if device.kind == "tensorrt":
-        options: dict[str, Any] = {"device_id": device.index, "trt_fp16_enable": True}
-        if cache is not None:
-            folder = str(engine_folder(cache, gpu_name(device.index), _distribution("tensorrt"), key))
-            options |= {"trt_engine_cache_enable": True, "trt_engine_cache_path": folder}
-            options |= {"trt_timing_cache_enable": True, "trt_timing_cache_path": folder}
-        providers.insert(0, (PROVIDERS["tensorrt"], options))
-    return providers
-
-
-def _distribution(name: str) -> str:
-    """Version of an installed distribution (`tensorrt`, `tensorrt-cu12`, ...), or "unknown"."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    for suffix in ("", "-cu13", "-cu12"):
-        with contextlib.suppress(PackageNotFoundError):
-            return version(name + suffix)
-    return "unknown"
-
-
-class RuntimeBackend:
-    """A network in onnxruntime. DeviceError when the first provider is not the one that was asked for."""
-
-    def __init__(
-        self, model: bytes, device: Device, *, threads: int, cache: Path | None, memory_mb: int | None
-    ) -> None:
-        ort = runtime()
-        wanted = PROVIDERS[device.kind]
-        if wanted not in ort.get_available_providers():
-            raise DeviceError(
-                f"device {device.kind}: this onnxruntime {ort.__version__} has no {wanted}. Run: {INSTALL_GPU}"
-            )
-        key = hashlib.sha256(model).hexdigest() if device.kind == "tensorrt" else ""
-        providers = provider_list(device, cache, key, memory_mb)
-        self._session = _make(ort, model, providers, threads, device)
-        self.provider = str(self._session.get_providers()[0])
-        if self.provider != wanted:
-            raise DeviceError(
-                f"device {device.kind} was asked for but {self.provider} would run. Check that the NVIDIA driver, "
-                'CUDA and cuDNN fit onnxruntime (pip install "whowhen[gpu]" brings them), or use --device cpu.'
-            )
-        self.inputs = tuple(Tensor(i.name, _shape(i.shape), i.type) for i in self._session.get_inputs())
-        self.outputs = tuple(Tensor(o.name, _shape(o.shape), o.type) for o in self._session.get_outputs())
-
-    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
-        out: list[Array] = self._session.run(None, dict(feeds))
-        return out
-
-    def run_bound(self, feeds: Mapping[str, Array], device: str = "cpu", index: int = 0) -> list[Array]:
-        """Like `run`, through an IOBinding: inputs are placed on the device once, outputs fetched at the end."""
-        ort = runtime()
-        binding = self._session.io_binding()
-        for name, value in feeds.items():
-            placed = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value), device, index)
-            binding.bind_ortvalue_input(name, placed)
-        for out in self.outputs:
-            binding.bind_output(out.name, device, index)
-        self._session.run_with_iobinding(binding)
-        fetched: list[Array] = binding.copy_outputs_to_cpu()
-        return fetched
-
-
-def _shape(dims: Sequence[Any]) -> tuple[int | None, ...]:
-    return tuple(d if isinstance(d, int) and d > 0 else None for d in dims)
-
-
-def _make(ort: Any, model: bytes, providers: list[Any], threads: int, device: Device) -> Any:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3  # errors only: shape warnings of shipped packs are nine lines a frame
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning doubles the CPU time
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    heard = io.StringIO()  # onnxruntime prints provider trouble on stdout
-    try:
-        with contextlib.redirect_stdout(heard):
-            if device.kind != "cpu" and hasattr(ort, "preload_dlls"):
-                ort.preload_dlls()
-            return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
-    except Exception as error:
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if device.kind != "cpu":
-            raise DeviceError(f"device {device.kind} cannot run this model: {line}. Use --device cpu.") from error
-        raise ModelError(
-            f"this is not a model onnxruntime can run: {line}. Check the file named in the pack."
-        ) from error
-
-
 @lru_cache(maxsize=1)
 def _prelu_is_slow() -> bool:
     """onnxruntime from 1.27 on (bisected by wheel: 1.26 fast, 1.27 .. 1.32 slow)."""
-    numbers = str(runtime().__version__).split(".")[:2]
+    numbers = str(runtime.load_runtime().__version__).split(".")[:2]
     return tuple(int("".join(c for c in n if c.isdigit()) or 0) for n in numbers) >= (1, 27)
 
 
@@ -253,6 +78,7 @@ class Session:
         self.notes: list[str] = []
         self.why = "backend given"
         self._pixels, self._rewrite = pixels, rewrite
+        self._file = None if isinstance(model, bytes) else Path(model)
         if backend is None:
             backend = self._open(read_model(model), Device.parse(device), threads, cache, memory_mb)
         self.backend = backend
@@ -270,7 +96,9 @@ class Session:
             self.why = f"{device.kind}: asked for"
             return self._runtime(model, device, threads, cache, memory)
         why = "no CUDA in this onnxruntime"
-        if PROVIDERS["cuda"] in runtime().get_available_providers():
+        if PROVIDERS["cuda"] in runtime.load_runtime().get_available_providers():
+            why = "no NVIDIA card on this machine"
+        if PROVIDERS["cuda"] in runtime.load_runtime().get_available_providers() and runtime.card_present():
             try:
                 self.why = "cuda: active"
                 return self._runtime(model, Device("cuda"), threads, cache, memory)
@@ -280,12 +108,16 @@ class Session:
         return self._runtime(model, Device("cpu"), threads, cache, memory)
 
     def _runtime(self, model: bytes, device: Device, threads: int, cache: Path | None, memory: int | None) -> Backend:
+        wanted = model
         if device.kind == "cpu" and b"PRelu" in model and _prelu_is_slow():
-            model = self._faster(model)
+            wanted = self._faster(model)
         if device.kind != "cpu":
-            model = self._for_gpu(model)
+            wanted = self._for_gpu(model)
+        file = self._file if wanted is model else None
+        if device.kind == "tensorrt":  # building an engine takes minutes
+            cache = cache or cache_folder() / "engines"
         try:
-            return RuntimeBackend(model, device, threads=threads, cache=cache, memory_mb=memory)
+            return RuntimeBackend(wanted, device, threads=threads, cache=cache, memory_mb=memory, file=file)
         except DeviceError:
             raise
         except ModelError as error:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streamer.errors import ModelError
 from streamer.items import F32
-from streamer.models.onnx import Array, Tensor
+from streamer.models.runtime import Array, Tensor
 
 COSINE = 0.995  # of embeddings
 APART = 0.02  # scores in their own unit, boxes and landmarks relative: 2 %

@@ -35,6 +35,11 @@ class LightQNet:
         self.session = file if isinstance(file, Session) else Session(file, device=device, pixels=self.pixels)
         self._move = _onto_arcface(template)
 
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """The network behind it: what really runs it is in its `provider` and `why`."""
+        return (self.session,)
+
     def rate(self, crops: U8) -> F32:
         """(n, s, s, 3) uint8 BGR aligned crops -> (n,) 0..1."""
         if len(crops) == 0:

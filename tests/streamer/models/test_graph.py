@@ -22,7 +22,7 @@ def raw(model: bytes) -> Session:
     """The session of a model as it is, without any rewriting of ours."""
     import onnxruntime as ort
 
-    from streamer.models import onnx as seam
+    from streamer.models import runtime as seam
 
     backend = seam.RuntimeBackend.__new__(seam.RuntimeBackend)
     backend._session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])

@@ -16,8 +16,9 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from streamer.errors import ConfigError, DeviceError, ModelError
-from streamer.models import onnx as seam
-from streamer.models.onnx import Device, Session, Tensor, engine_folder, file_sha256, provider_list, read_model
+from streamer.models import runtime as seam
+from streamer.models.onnx import Session, file_sha256, read_model
+from streamer.models.runtime import Device, Tensor, engine_folder, provider_list
 from tests.streamer.models import tiny
 
 
@@ -62,6 +63,7 @@ def no_gpu_runtime(monkeypatch: pytest.MonkeyPatch, active: str) -> None:
         get_available_providers=lambda: list(seam.PROVIDERS.values()),
     )
     monkeypatch.setitem(sys.modules, "onnxruntime", fake)
+    monkeypatch.setattr(seam, "card_present", lambda: True)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +144,8 @@ def test_auto_falls_back_with_one_line_of_why(monkeypatch: pytest.MonkeyPatch) -
     no_gpu_runtime(monkeypatch, "CPUExecutionProvider")
     session = Session(tiny.embedder(), device="auto")
     assert session.why.startswith("cpu: device cuda was asked for but CPUExecutionProvider would run")
+    monkeypatch.setattr(seam, "card_present", lambda: False)
+    assert Session(tiny.embedder(), device="auto").why == "cpu: no NVIDIA card on this machine"
     monkeypatch.setitem(sys.modules, "onnxruntime", real)
     if "CUDAExecutionProvider" not in real.get_available_providers():
         assert Session(tiny.embedder()).why == "cpu: no CUDA in this onnxruntime"
