@@ -18,9 +18,11 @@ class Latest(Generic[T]):
         self.dropped = 0
 
     def put(self, item: T) -> T | None:
-        """The item that was overwritten before anybody took it, None when the slot was free. Never waits."""
+        """The item nobody will take: the overwritten one, or `item` itself once closed; else None. Never waits."""
         with self._changed:
-            old, self._item = self._item, None if self._closed else item
+            if self._closed:
+                return item
+            old, self._item = self._item, item
             self.dropped += old is not None
             self._changed.notify_all()
             return old
