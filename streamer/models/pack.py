@@ -74,6 +74,11 @@ class Pack:
         return tuple(p for p in (self.detector, self.embedder, self.quality) if p is not None)
 
     @property
+    def files(self) -> tuple[File, ...]:
+        """The files of all parts that lie in the folder, each name once."""
+        return tuple({f.name: f for part in self.parts for f in part.files}.values())
+
+    @property
     def thresholds(self) -> Mapping[str, float]:
         """{pair, link, merge} of the embedder, in its own metric."""
         found: Mapping[str, float] = self.embedder.options["thresholds"]

@@ -108,19 +108,23 @@ def checked(pack: Pack, file: File) -> Path:
         if pack.registered:
             raise ModelError(f"the pack {pack.name} is not on this machine ({file.name} is missing).{fetch}")
         raise ModelError(f"{path} is missing. It is named in the pack {pack.name}: put it beside the pack file.")
-    with open(path, "rb") as opened:
-        start = opened.read(len(POINTER))
-    if start == POINTER:
-        raise ModelError(
-            f"{path} is a Git LFS pointer of {path.stat().st_size} bytes, not a model. "
-            "Fetch the real file (git lfs pull)."
-        )
+    refuse_pointer(path)
     if file.sha256 is None:
         raise ModelError(f"{path} has no pinned hash, so it is not taken.{fetch}")
     found = file_sha256(path)
     if found != file.sha256:
         raise ModelError(f"{path} is not the file of the pack: expected SHA-256 {file.sha256}, found {found}.{fetch}")
     return path
+
+
+def refuse_pointer(path: Path) -> None:
+    """ModelError when a file is only a Git LFS pointer: about 130 bytes of text that stand for the model."""
+    with open(path, "rb") as opened:
+        if opened.read(len(POINTER)) != POINTER:
+            return
+    raise ModelError(
+        f"{path} is a Git LFS pointer of {path.stat().st_size} bytes, not a model. Fetch the real file (git lfs pull)."
+    )
 
 
 def pins_file(name: str) -> Path:

@@ -120,8 +120,13 @@ def converted(name: str) -> dict[str, Path]:
     return {role: _ready(made, role, source) for role, source in made.sources.items()}
 
 
+def cached_file(made: Recipe, role: str) -> Path:
+    """Where the ONNX file for a constructor argument is kept; it need not be there."""
+    return made.folder() / f"{made.name if role == 'file' else role}.onnx"
+
+
 def _ready(made: Recipe, role: str, source: Source) -> Path:
-    path = made.folder() / f"{made.name if role == 'file' else role}.onnx"
+    path = cached_file(made, role)
     if is_whole(path, made, source):
         return path
     onnx_module()
