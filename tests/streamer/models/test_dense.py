@@ -178,6 +178,16 @@ def test_yunet_decodes_as_its_paper_says() -> None:
     assert np.allclose(np.sort(faces.boxes[:, 2] - faces.boxes[:, 0]), np.sort([b[2] for b in best]), atol=1e-2)
 
 
+def test_a_model_for_one_input_size_gets_every_frame_fitted_into_it() -> None:
+    fixed = YuNet(Session(tiny.yunet(size=(96, 160), batch=1), device="cpu"), score=0.3, long_side=640)
+    free = YuNet(Session(tiny.yunet(), device="cpu"), score=0.3, long_side=160)
+    assert [fixed.input_size(*s) for s in ((320, 180), (90, 120), (1000, 96))] == [(160, 90), (72, 96), (160, 15)]
+    ours, theirs = fixed.detect(IMAGES), free.detect(IMAGES)
+    assert len(ours[0]) > 0
+    assert np.allclose(ours[0].boxes, theirs[0].boxes, atol=1e-3)
+    assert np.allclose(ours[2].landmarks, theirs[2].landmarks, atol=1e-3)
+
+
 BOXES = st.lists(
     st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(1, 40), st.integers(1, 40), st.integers(1, 9)),
     max_size=30,

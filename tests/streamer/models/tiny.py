@@ -74,7 +74,7 @@ def scrfd(*, batched: bool = True, points: bool = True, seed: int = 0) -> bytes:
     return model(net.graph({"input.1": ["N" if batched else 1, 3, "H", "W"]}, outputs))
 
 
-def yunet(seed: int = 0) -> bytes:
+def yunet(seed: int = 0, size: tuple[Any, Any] = ("H", "W"), batch: Any = "N") -> bytes:
     net, rng = Net(), np.random.default_rng(seed)
     outputs: dict[str, list[Any]] = {}
     small = net.add("Mul", "input", net.constant(1 / 127.5))
@@ -84,7 +84,7 @@ def yunet(seed: int = 0) -> bytes:
             out = _head(net, pooled, channels, channels, True, rng, 0.3)
             net.add("Sigmoid" if channels == 1 else "Identity", out, out=f"{kind}_{stride}")
             outputs[f"{kind}_{stride}"] = ["N", "A", channels]
-    return model(net.graph({"input": ["N", 3, "H", "W"]}, outputs))
+    return model(net.graph({"input": [batch, 3, *size]}, outputs))
 
 
 def mtcnn(part: str) -> bytes:
