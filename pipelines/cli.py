@@ -1,7 +1,7 @@
 """The command `whowhen`. Results go to stdout, everything else to stderr.
 
-Exit codes: 0 done - 1 internal error - 2 usage or configuration - 3 done with a warning (partial result) - 4 model or device
-not available - 5 some of several inputs failed - 6 source unreadable - 130/143 interrupted (state saved).
+Exit codes: 0 done - 1 internal error - 2 usage or configuration - 3 done with a warning (partial result) - 4 model or
+device not available - 5 some of several inputs failed - 6 source unreadable - 130/143 interrupted (state saved).
 """
 
 from __future__ import annotations

@@ -90,7 +90,8 @@ class Faces:
 
     boxes: F32  # (n, 4)
     scores: F32  # (n,) detector confidence 0..1
-    landmarks: F32  # (n, 5, 2): left eye, right eye, nose, left and right mouth corner as seen in the image; NaN where the detector has none
+    # (n, 5, 2): left eye, right eye, nose, left and right mouth corner as seen in the image; NaN where there are none
+    landmarks: F32
 
     def __post_init__(self) -> None:
         n = len(self.boxes)
@@ -171,8 +172,8 @@ class Tracklet:
     """A track as the clusterer sees it.
 
     `embedding` (d,) is the quality-weighted mean direction of its faces, `exemplars` (k, d) the faces
-    themselves. `cannot_link` names earlier tracklets that share a frame with this one, `must_link` those known to be the
-    same face (a continued track, a user's pin). Embeddings must be finite and, for cosine, of unit length.
+    themselves. `cannot_link` names earlier tracklets that share a frame with this one, `must_link` those known to be
+    the same face (a continued track, a user's pin). Embeddings must be finite and, for cosine, of unit length.
     """
 
     id: int
