@@ -134,10 +134,14 @@ def evaluate(
     return score(out, truth, as_json)
 
 
-def _lab() -> None:
-    from pipelines.lab import app as lab
+def _rest() -> None:
+    """The commands that live in modules of their own."""
+    from pipelines import lab, people
 
-    app.add_typer(lab, name="lab")
+    app.add_typer(lab.app, name="lab", help="Compare clusterings on stored vectors or embedding files.")
+    app.add_typer(people.app, name="people")
+    for command in (people.search, people.query, people.recluster):
+        app.command()(command)
 
 
-_lab()
+_rest()

@@ -13,6 +13,9 @@ import pytest
 from pipelines.evaluate import score_folder
 
 
+COLUMNS = ["source", "frame", "time_s", "track", "person", "x1", "y1", "x2", "y2", "score", "kind"]
+
+
 def whowhen(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pipelines.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
