@@ -22,6 +22,7 @@ from streamer.tracking.best import BestFaces
 from streamer.tracking.motion import Motion, to_boxes, to_place
 
 RECENT = 12  # ended tracks whose lives are told to the stride
+REACH, PACE = 0.5, 1.5  # face widths a face may be off its prediction at once, and more per second unseen
 FORBIDDEN = 1e6
 
 
@@ -63,7 +64,7 @@ class OverlapTracker:
         self,
         *,
         high: float = 0.5,
-        confirm: float = 0.6,
+        confirm: float = 0.55,
         gap: float = 1.0,
         quick: float = 0.25,
         weak: float = 1.5,
@@ -181,9 +182,12 @@ class OverlapTracker:
         free = np.ones(len(self._paths), bool)
         if self._paths and len(faces):
             places, spread = self._motion.predict(time)
-            for stage, reach in ((sure, 1.0), (alive & ~sure, 0.6)):
+            reach = np.minimum(1.0, REACH + PACE * (time - self._motion.time))
+            for stage, tight in ((sure, 1.0), (alive & ~sure, 0.7)):
                 rows, columns = np.flatnonzero(free), np.flatnonzero(stage)
-                for i, j in _match(places[rows], spread[rows], faces.boxes[columns], reach):
+                for i, j in _match(
+                    places[rows], spread[rows], self._motion.place[rows], faces.boxes[columns], tight * reach[rows]
+                ):
                     owner[columns[j]] = rows[i]
                     free[rows[i]] = False
             hit = np.flatnonzero(owner >= 0)
@@ -288,10 +292,10 @@ def distinct(faces: Faces) -> NDArray[np.bool_]:
     return alive
 
 
-def _match(places: F64, spread: F64, boxes: F32, reach: float) -> list[tuple[int, int]]:
+def _match(places: F64, spread: F64, last: F64, boxes: F32, reach: F64) -> list[tuple[int, int]]:
     """Pairs (track, detection) of least total cost; pairs outside the gate are never made.
 
-    The gate is 4 standard deviations of the prediction, at most `reach` face widths, and a factor of 1.6 in size.
+    The gate is `reach` (m,) face widths between the centres and a factor of 1.6 in size.
     """
     if not len(places) or not len(boxes):
         return []
@@ -300,11 +304,11 @@ def _match(places: F64, spread: F64, boxes: F32, reach: float) -> list[tuple[int
     found = to_place(boxes)
     off = found[None] - places[:, None]
     width = np.exp((found[None, :, 2] + places[:, None, 2]) / 2)
-    apart = np.hypot(off[..., 0], off[..., 1]) / width
+    stood = found[None] - last[:, None]
+    apart = np.minimum(np.hypot(off[..., 0], off[..., 1]), np.hypot(stood[..., 0], stood[..., 1])) / width
     away = np.sqrt((off**2 / spread[:, None]).sum(2))  # Mahalanobis distance
-    overlap = iou(to_boxes(places), boxes)
-    near = (apart < reach) & (away < 4.0) & (np.abs(off[..., 2]) < 0.47)
-    near |= (overlap > 0.5) & (reach >= 1)
+    overlap = np.maximum(iou(to_boxes(places), boxes), iou(to_boxes(last), boxes))
+    near = (apart < reach[:, None]) & (np.abs(off[..., 2]) < 0.47)
     cost = np.where(near, 1 - overlap + 0.0625 * np.minimum(away, 8) + 0.25 * apart, FORBIDDEN)
     rows, columns = linear_sum_assignment(cost)
     return [(int(i), int(j)) for i, j in zip(rows, columns) if cost[i, j] < FORBIDDEN]
