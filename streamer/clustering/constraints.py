@@ -16,6 +16,8 @@ from streamer.clustering.identities import grown
 from streamer.clustering.remerge import USER, Links
 from streamer.items import I64
 
+MUST = 0  # in place of a weight: the two are one person
+
 
 class Constraints:
     """Pairs of track positions. `must` is the user's (or a continued track's), `cannot` the machine's or the user's."""
@@ -26,7 +28,7 @@ class Constraints:
         self._count = 0
         self._at: dict[tuple[int, int], int] = {}  # user's pairs and whatever may be looked up
         self.must: set[tuple[int, int]] = set()
-        self.waiting: dict[int, list[tuple[int, bool]]] = {}  # track number not seen yet -> (other number, must)
+        self.waiting: dict[int, list[tuple[int, int]]] = {}  # unseen track number -> (other number, weight or MUST)
 
     @property
     def pairs(self) -> I64:
@@ -116,4 +118,4 @@ class Constraints:
         return Links(a[ok], b[ok], np.ones(int(ok.sum()), np.int64))
 
 
-__all__ = ["USER", "Constraints"]
+__all__ = ["MUST", "USER", "Constraints"]

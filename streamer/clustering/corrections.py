@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from streamer.clustering.consolidate import Diff
+from streamer.clustering.constraints import MUST
 from streamer.clustering.events import REMOVED
 from streamer.clustering.remerge import USER, Bars, Links, Pool, agglomerate
 from streamer.clustering.repair import Repair
@@ -237,5 +238,5 @@ def _positions(people: Repair, a: int, b: int, *, must: bool) -> tuple[int, int]
         return i, j
     for late, other in ((a, b), (b, a)):
         if late not in known:
-            people.constraints.waiting.setdefault(late, []).append((other, must))
+            people.constraints.waiting.setdefault(late, []).append((other, MUST if must else USER))
     return None

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from streamer.clustering import corrections, snapshot
+from streamer.clustering.constraints import MUST
 from streamer.clustering.people import Vectors
 from streamer.clustering.remerge import USER, Bars
 from streamer.clustering.repair import CHUNK, Repair
@@ -24,7 +25,7 @@ from streamer.errors import ConfigError, StoreError
 from streamer.items import F32, I64, Assigned, Event, Tracklet
 
 # Multiples of the link dissimilarity (0.58 for cosine 0.42), from the grid of the notes in cosine on 512-d streams.
-NEAR = 0.6  # share of the nearest exemplar in the score, the rest is the identity's mean
+NEAR = 0.7  # share of the nearest exemplar in the score, the rest is the identity's mean
 JOIN_MANY = 1.155  # bar of an identity of 8 and more (cosine 0.33); 1.0 = link for one of 1
 MERGE_ONE, MERGE_MANY = (
     -0.155,
@@ -60,7 +61,7 @@ class OnlineClusterer(Repair):
         min_tracks: int = 3,
         max_exemplars: int = 24,
         remerge_every: int = 128,
-        consolidate_growth: float | None = 1.3,
+        consolidate_growth: float | None = None,
         conflicts: str = "exclusive",
         keep_vectors: bool = True,
         vectors: Vectors | None = None,
@@ -86,7 +87,7 @@ class OnlineClusterer(Repair):
         self.q_seed, self.max_exemplars = q_seed, max_exemplars
         self.remerge_every, self.consolidate_growth = remerge_every, consolidate_growth
         self.retry_bar = RETRY * self.unit
-        self.reach = max(self.join_bars.many, self.merge_bars.many)  # nothing farther than this is ever looked at
+        self.reach = self.join_bars.many  # nothing farther is looked at: neither joined nor remembered as a neighbour
         counts = np.arange(FULL + 1)
         counts[0] = 1
         self._join = self.join_bars.at(counts, np.ones(FULL + 1, np.int64)).tolist()  # by min(tracks, FULL)
@@ -120,12 +121,18 @@ class OnlineClusterer(Repair):
         slack = 1e-4 * max(1.0, 2.0 * max(energies, default=0.0))
         offsets, found = self.exemplars.index.within(queries, self.space.radius(self.reach) - slack)
         touched: dict[int, None] = {}
+        size = len(self.exemplars)
+        flags = np.zeros(size, bool)
         for i, tracklet in enumerate(chunk):
             self._since_remerge += 1
             rows = found[offsets[i] : offsets[i + 1]]
+            # rows written or made since the search are compared anew, whether it found them or not
+            fresh = np.arange(size, len(self.exemplars))
             if touched:
-                fresh = np.fromiter(touched, np.int64, len(touched))
-                rows = np.concatenate([rows[~np.isin(rows, fresh)], fresh])
+                stale = np.asarray([row for row in touched if row < size], np.int64)
+                flags[stale] = True
+                rows = np.concatenate([rows[~flags[rows]], stale])
+            rows = np.concatenate([rows, fresh])
             known = self.tracks.position.get(tracklet.id)
             if known is not None and self._grow(known, tracklet, vectors[i], touched):
                 continue
@@ -198,23 +205,32 @@ class OnlineClusterer(Repair):
     def _relations(self, t: Tracklet, at: int, known: int | None) -> tuple[set[int], list[int]]:
         """Slots this track must keep out of, and slots it must be in; notes both kinds of constraint."""
         waiting = self.constraints.waiting.pop(t.id, []) if self.constraints.waiting else []
-        late = [(self.tracks.position[n], must) for n, must in waiting if n in self.tracks.position]
+        late = [(self.tracks.position[n], weight) for n, weight in waiting if n in self.tracks.position]
         cannot = self.tracks.known(t.cannot_link - t.must_link - {t.id})
         for other in cannot:
             self.constraints.forbid(other, at)
+        if len(cannot) < len(t.cannot_link):
+            self._wait_for(t)
         if known is not None:
             cannot = self.constraints.of(at)
-        for other in (o for o, must in late if not must):
-            self.constraints.forbid(other, at, USER)
-            cannot.append(other)
+        for other, weight in late:
+            if weight != MUST:
+                self.constraints.forbid(other, at, weight)
+                cannot.append(other)
         enemies = {self.slot(o) for o in cannot if o not in self.exiles}
         friends: list[int] = []
-        for other in self.tracks.known(t.must_link - {t.id}) + [o for o, must in late if must]:
+        for other in self.tracks.known(t.must_link - {t.id}) + [o for o, weight in late if weight == MUST]:
             self._befriend(other, at, friends)
         if self.constraints.must:
             units = self.constraints.components()
             friends += [self.slot(o) for o, u in units.items() if u == units.get(at, -1) and o != at]
         return enemies, list(dict.fromkeys(f for f in friends if f >= 0))
+
+    def _wait_for(self, t: Tracklet) -> None:
+        """Conflicts told out of order: they hold when the other track comes."""
+        for number in sorted(t.cannot_link - t.must_link - {t.id}):
+            if number not in self.tracks.position:
+                self.constraints.waiting.setdefault(number, []).append((t.id, 1))
 
     def _befriend(self, other: int, at: int, friends: list[int]) -> None:
         """Notes a must-link, unless the user parted the two; somebody of nobody's gets an identity by it."""
@@ -280,8 +296,8 @@ class OnlineClusterer(Repair):
             ids.rows[slot].append(row)
         elif not light:
             ex.absorb(row, x, energy)
-        if not light:
             touched[row] = None
+        if not light:
             ids.absorb(slot, x, energy)
         ex.members[row].append(at)
         self.tracks.row[at] = row

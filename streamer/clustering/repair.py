@@ -67,7 +67,7 @@ class Repair(People):
         return self.tracks.count >= self._consolidate_from()
 
     def _consolidate_from(self) -> int:
-        return math.ceil((self.consolidate_growth or 1.3) * self._consolidated_at)
+        return math.ceil((self.consolidate_growth or 1.6) * self._consolidated_at)
 
     def consolidation_job(self) -> Callable[[], Diff]:
         """A function of a snapshot taken now; it may run anywhere, and its result goes to `apply`."""
