@@ -323,17 +323,25 @@ def enrol(
     library: LibraryFile = DEFAULT,
     models: Models = "open",
     device: Device = "auto",
-) -> None:
-    """Known people from photos: their names reach past and future."""
+) -> int:
+    """Known people from photos: their names reach past and future. Code 5 when some people could not be enrolled."""
     from pipelines.photos import faces, known_people
+    from streamer.errors import SourceError, StoreError
 
     known = list(known_people(photos))
     loaded = _load(models, device)
+    failed = 0
     with _for_models(library, loaded) as found:
         for called, paths in known:
-            samples = [faces(path, loaded)[0] for path in paths]
-            person = found.enrol(called, samples, _make(loaded))
+            try:
+                samples = [faces(path, loaded)[0] for path in paths]
+                person = found.enrol(called, samples, _make(loaded), pair=loaded.embedder.thresholds.pair)
+            except (SourceError, StoreError) as error:
+                done(f"{type(error).__name__}: {error}")
+                failed += 1
+                continue
             print(f"{person}\t{inert(called)}\t{len(samples)} photos\t{len(found.tracks(person)) - 1} tracks")
+    return 5 if failed else 0
 
 
 def _load(models: str, device: str) -> Any:
@@ -348,7 +356,8 @@ def _for_models(path: Path, loaded: Any) -> Library:
 
     found = Library(path / "people.db" if path.is_dir() else path, create=True)
     try:
-        found.store.check_model(loaded.embedder.model, loaded.embedder.dimension, loaded.embedder.metric)
+        e = loaded.embedder
+        found.store.check_model(e.model, e.dimension, e.metric, e.template)
     except BaseException:
         found.close()
         raise
@@ -426,18 +435,42 @@ def query(
     done(f"{len(answers)} stretches, {sum(f.duration for f in answers):.1f} s")
 
 
+@app.command()
+def cast(
+    source: Annotated[str, typer.Argument(help="A source, as `people show` names it.")],
+    other: Annotated[str | None, typer.Argument(help="A second one, to compare with.")] = None,
+    library: LibraryFile = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Who appears in a source, or in which of two."""
+    with opened(library, readonly=True) as found:
+        here = found.cast(source)
+        there = found.cast(other) if other is not None else set()
+        rows = [
+            (p, found.view.names.get(p, ""), p in here, *((p in there,) if other is not None else ()))
+            for p in sorted(here | there)
+        ]
+    show(("person", "name", source, *((other,) if other is not None else ())), rows, as_json=as_json)
+
+
 def recluster(
     library: LibraryFile = DEFAULT,
     settings: Annotated[list[str] | None, typer.Option("--set", help="clusterer.key=value. Repeat for more.")] = None,
     models: Models = "open",
+    device: Device = "auto",
     apply: Annotated[bool, typer.Option("--apply", help="Make it so; without it nothing changes.")] = False,
     as_json: Json = False,
 ) -> None:
-    """What another setting would change: who would merge, split, move. No decoding."""
+    """What another setting would change: who would merge, split, move. No decoding.
+
+    With another --models than the library was made with, --apply moves it to that model from the kept crops.
+    """
     from streamer.config import load
 
     options = load("balanced", None, tuple(settings or ())).component("clusterer")
     with opened(library, readonly=not apply) as found:
+        if _moves(found, models, device, apply, options):
+            return
         change = found.what_if(_fresh(found, models, options), options)
         rows = [("merge", " + ".join(found.view.label(p) for p in group)) for group in change.merges]
         rows += [("split", f"{found.view.label(p)} into {n}") for p, n in change.splits]
@@ -449,6 +482,26 @@ def recluster(
         f"{change.people_before} people -> {change.people_after}, {100 * change.churn:.1f} % of tracks move, "
         f"names touched: {touched or 'none'}" + ("" if apply else ". Nothing was changed; --apply makes it so.")
     )
+
+
+def _moves(found: Library, models: str, device: str, apply: bool, options: Any) -> bool:
+    """Whether the library is to move to another model; moves it when it is to be applied."""
+    have, wanted = found.store.model(), _pack_model(models)
+    if have is None or not wanted or have[0] == wanted:
+        return False
+    if not apply:
+        done(f"{found.store.count_vectors()} faces would be embedded again: {have[0]} -> {wanted}. --apply does it.")
+        return True
+    loaded = _load(models, device)
+    moved = found.migrate(loaded.embedder, _make(loaded, **dict(options)))
+    done(f"{moved} faces embedded again: {have[0]} -> {loaded.embedder.model}; {len(found.people())} people")
+    return True
+
+
+def _pack_model(models: str) -> str:
+    from streamer.models.packs import load_pack
+
+    return load_pack(models).model
 
 
 def _fresh(found: Library, models: str, options: Any) -> Any:

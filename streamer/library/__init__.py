@@ -130,6 +130,10 @@ class Library:
             )
         return answer(query, found, self.find, sources)
 
+    def cast(self, source: str) -> set[int]:
+        """Everybody who appears in a source: the difference of two casts is a set difference."""
+        return {a.identity for a in self.appearances(source)}
+
     # ------------------------------------------------------------------ decisions
     def name(self, who: str | int, name: str) -> Decision:
         """Calls a person by a name; an empty name takes it away. Control characters become spaces."""
@@ -236,14 +240,17 @@ class Library:
 
         return search(self.store, self.view, vector, pair=pair, limit=limit)
 
-    def enrol(self, name: str, samples: Sequence[FaceSample], make: Callable[[], Any]) -> int:
+    def enrol(
+        self, name: str, samples: Sequence[FaceSample], make: Callable[[], Any], *, pair: float | None = None
+    ) -> int:
         """A known person from embedded photos; the number of the person, whoever the photos turn out to be.
 
-        Past tracks of the same face become this person at once, future ones when they come.
+        Past tracks of the same face become this person at once, future ones when they come. `pair` is the model's
+        threshold for two photos: those unlike the others are left out, StoreError when no two agree.
         """
         from streamer.library.enrolment import enrol
 
-        person = enrol(self, name, samples, make)
+        person = enrol(self, name, samples, make, pair)
         self._view = None
         return person
 

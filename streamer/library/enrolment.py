@@ -11,17 +11,21 @@ from streamer.clustering.online import OnlineClusterer
 from streamer.errors import StoreError
 from streamer.items import DETECTED, FaceSample, Track, Tracklet, TrackRows
 from streamer.library.machine import open_clusterer, wanted_links
+from streamer.library.search import bar, similarities
 from streamer.vectors import mean_direction, weighted_mean
 
 if TYPE_CHECKING:
     from streamer.library import Library
 
 
-def enrol(library: Library, name: str, samples: Sequence[FaceSample], make: Callable[[], OnlineClusterer]) -> int:
+def enrol(
+    library: Library, name: str, samples: Sequence[FaceSample], make: Callable[[], OnlineClusterer], pair: float | None
+) -> int:
     """The person these embedded photos show, called `name` from now on.
 
     Somebody already called so takes the photos over; the photos are split from somebody called otherwise who looks
-    the same, and `people review` asks.
+    the same, and `people review` asks. With `pair`, the model's threshold for two photos, photos unlike the others are
+    left out; StoreError when no two agree.
     """
     if not name.strip():
         raise StoreError("somebody without a name cannot be enrolled. Name the folder of the photos after the person.")
@@ -29,6 +33,8 @@ def enrol(library: Library, name: str, samples: Sequence[FaceSample], make: Call
         raise StoreError(
             f"there is no usable face of {name!r} to enrol. Take a frontal photo of at least 80 pixels of face."
         )
+    if pair is not None:
+        samples = agreeing(library, name, samples, pair)
     track = _add(library, samples, make)
     library.refresh()
     person = library.view.labels[track]
@@ -44,6 +50,22 @@ def enrol(library: Library, name: str, samples: Sequence[FaceSample], make: Call
     if library.view.names.get(person, "") != name.strip():
         library.name(person, name)
     return person
+
+
+def agreeing(library: Library, name: str, samples: Sequence[FaceSample], pair: float) -> list[FaceSample]:
+    """The photos that show one person: those like the photo that most others are like. One photo agrees with itself."""
+    model = library.store.model()
+    metric = model[2] if model else "cosine"
+    rows = np.stack([s.embedding for s in samples if s.embedding is not None])
+    alike = np.stack([similarities(metric, rows, r) for r in rows])
+    votes = (alike >= bar(metric, pair)).sum(1)
+    best = int(np.argmax(votes))
+    if len(samples) > 1 and votes[best] < 2:
+        raise StoreError(
+            f"the {len(samples)} photos of {name!r} show different people: no two of them look alike to the "
+            "model. Give photos of one person, or one photo."
+        )
+    return [s for s, like in zip(samples, alike[best], strict=True) if like >= bar(metric, pair)]
 
 
 def _add(library: Library, samples: Sequence[FaceSample], make: Callable[[], OnlineClusterer]) -> int:

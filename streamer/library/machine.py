@@ -63,6 +63,7 @@ def open_clusterer(store: Store, ledger: Ledger, view: View, make: Make) -> Onli
     kept = store.state()
     if kept is None:
         clusterer = fresh
+        clusterer.vectors = clusterer.vectors or vectors_from(store)
         rebuild(store, ledger, clusterer)
         events = renumbered(clusterer, store.labels(), store.last_seq())
     else:

@@ -94,6 +94,10 @@ def migrate(
     have = store.model()
     if have is None or have[0] == embedder.model:
         return 0
+    if not store.template() and embedder.template:
+        raise StoreError(
+            f"{store.path} does not tell how its crops are aligned. Run the videos again with a new --library."
+        )
     total, done = store.count_vectors(), store.staged(embedder.model)
     lacking = store.without_crop()
     if lacking:

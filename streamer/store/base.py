@@ -20,6 +20,10 @@ class StorePart:
     def path(self) -> Path:
         return self._db.path
 
+    @property
+    def readonly(self) -> bool:
+        return self._db.readonly
+
     def model(self) -> tuple[str, int, str] | None:
         """(id, dimension, metric) of the model whose vectors the library holds; None while it is empty."""
         row = self._db.one("SELECT id, dimension, metric FROM models")

@@ -34,6 +34,9 @@ class Recording(StorePart):
             with self._db.write() as sql:
                 sql.execute("INSERT INTO models VALUES (?, ?, ?, ?)", (model, dimension, metric, template))
             return
+        if template and have == (model, dimension, metric) and not self.readonly:
+            with self._db.write() as sql:
+                sql.execute("UPDATE models SET template = ? WHERE template = ''", (template,))
         if have != (model, dimension, metric):
             raise StoreError(
                 f"{self.path} holds vectors of the model {have[0]} ({have[1]} numbers, {have[2]}), the run would use "

@@ -221,11 +221,30 @@ def test_a_photo_that_is_none_is_an_unreadable_source(
 
 def test_recluster_changes_nothing_without_apply(whowhen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(people, "_thresholds", lambda models: {"link": 0.42, "merge": 0.31})
+    monkeypatch.setattr(people, "_pack_model", lambda models: "toy-1234")
     code, _, err = whowhen("recluster")
     assert code == 0
     assert "3 people -> 3, 0.0 % of tracks move, names touched: none. Nothing was changed" in err
     assert "Nothing was changed" not in whowhen("recluster", "--apply")[2]
     assert len(json.loads(whowhen("people", "list", "--json")[1])) == 3
+
+
+def test_another_model_moves_the_library_only_on_apply(whowhen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.streamer.library.test_renewal import Other
+
+    loaded = Fake(1)
+    loaded.embedder = Other()  # type: ignore[assignment]
+    monkeypatch.setattr(Other, "thresholds", type("T", (), {"link": 0.42, "merge": 0.31}), raising=False)
+    monkeypatch.setattr(people, "_pack_model", lambda models: "other-8")
+    monkeypatch.setattr(people, "_load", lambda models, device: loaded)
+    assert "12 faces would be embedded again: toy-1234 -> other-8" in whowhen("recluster")[2]
+    assert "12 faces embedded again" in whowhen("recluster", "--apply")[2]
+
+
+def test_the_cast_of_a_source_is_listed(whowhen: Any) -> None:
+    _, out, _ = whowhen("people", "cast", "clip", "--json")
+    assert [r["person"] for r in json.loads(out)] == [1, 2, 3]
+    assert whowhen("people", "cast", "clop")[0] == 2
 
 
 def test_help_is_quick() -> None:

@@ -174,6 +174,16 @@ def test_more_photos_go_to_the_person_of_that_name(library: Library) -> None:
     assert library.enrol("ann", [make_track(61, 7).samples[0]], make) == first
 
 
+def test_photos_of_different_people_are_not_taken_for_one(library: Library) -> None:
+    one, other, third = (make_track(70 + p, p).samples[0] for p in (1, 5, 6))
+    with pytest.raises(StoreError, match="the 3 photos of 'Mix' show different people"):
+        library.enrol("Mix", [one, other, third], make, pair=0.4)
+    again = make_track(80, 5).samples[0]
+    person = library.enrol("Eve", [one, other, again], make, pair=0.4)
+    assert library.find("Eve") == person == 4  # nobody in the video: the photo of person 1 was left out
+    assert len(library.store.vectors(library.tracks(person)[0])) == 2
+
+
 def test_review_asks_first_what_settles_most(tmp_path: Path) -> None:
     with opened(tmp_path / "people.db") as library:
         store = library.store
