@@ -9,8 +9,11 @@ from pathlib import Path
 from streamer.errors import SourceError
 
 VIDEOS = frozenset(
-    (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".flv", ".ogv")
-    + (".wmv", ".3gp", ".mxf", ".y4m")
+    f".{ending}"
+    for ending in (
+        *("mp4", "m4v", "mov", "mkv", "webm", "avi", "gif", "ts", "mts", "m2ts", "mpg", "mpeg", "flv", "ogv", "wmv"),
+        *("3gp", "mxf", "y4m"),
+    )
 )
 
 
