@@ -130,6 +130,7 @@ class _Worker:
 
     def _process(self, path: Path, source: Any, digest: str) -> Done:
         from streamer.flow.inline import run_inline
+        from streamer.flow.stage import Stage
         from streamer.flow.threaded import run_threaded
         from streamer.stages import Assign, Embed, Follow
 
@@ -154,7 +155,7 @@ class _Worker:
             self._record(record.id, outcome)
             shown.tracks += len(outcome.tracks)
 
-        chain = [follow, embed, Assign(self.clusterer)]
+        chain: list[Stage] = [follow, embed, Assign(self.clusterer)]
         flow = (run_inline if self.job.inline else run_threaded)(frames, chain, keep)
         stats = _stats(source, follow, embed, time.process_time() - began)
         stats["stages"] = {s.name: round(s.cpu_s, 3) for s in flow.stages}

@@ -12,7 +12,6 @@ import pytest
 
 from pipelines.evaluate import score_folder
 
-
 COLUMNS = ["source", "frame", "time_s", "track", "person", "x1", "y1", "x2", "y2", "score", "kind"]
 
 
