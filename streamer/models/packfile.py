@@ -16,6 +16,7 @@ from typing import Any
 
 from streamer.errors import ConfigError
 from streamer.models import family
+from streamer.models.options import check_options
 from streamer.models.pack import ROLES, Archive, File, Pack, Part
 
 PACK_KEYS = ("name", "licence", "origin", "note", "archive", "detector", "embedder", "quality")
@@ -132,7 +133,8 @@ def _check_hashes(pack: Pack, where: str) -> None:
 
 def _part(role: str, tree: Mapping[str, Any], where: str) -> Part:
     name = text(tree, "family", where, role=role)
-    parameters = inspect.signature(family(role, name)).parameters
+    made = family(role, name)
+    parameters = inspect.signature(made).parameters
     options = {k: v for k, v in tree.items() if k not in PART_KEYS}
     convert = text(tree, "convert", where, "", role=role)
     files = _files(role, tree, where)
@@ -145,6 +147,7 @@ def _part(role: str, tree: Mapping[str, Any], where: str) -> Part:
         needed = kind.default is kind.empty and kind.kind in (kind.POSITIONAL_OR_KEYWORD, kind.KEYWORD_ONLY)
         if needed and parameter not in options and parameter not in given and parameter not in GIVEN:
             raise ConfigError(f"{where}: {role}.{parameter} is missing; the family {name} needs it.")
+    check_options(made, options, f"{where}: {role}")
     if "thresholds" in options:
         _check_thresholds(options["thresholds"], where, role)
     return Part(

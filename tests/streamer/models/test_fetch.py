@@ -141,7 +141,7 @@ def test_a_download_has_the_bytes_and_the_hash_and_leaves_no_part(server: Server
 def test_a_stopped_download_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
     server.files["/a"], server.stop_after = DATA, 400_000
     wanted = Download(f"{server.address}/a", tmp_path / "a", digest(DATA))
-    with pytest.raises(ModelError, match="stopped at 400000 of 1024000 bytes. Run the same command to go on"):
+    with pytest.raises(ModelError, match=r"stopped at 400000 of 1024000 bytes. Run the same command to go on"):
         download(wanted)
     assert not (tmp_path / "a").exists()
     download(wanted)
@@ -205,7 +205,7 @@ def test_only_https_is_fetched(tmp_path: Path, address: str) -> None:
 
 def test_a_redirect_to_plain_http_is_not_followed(server: Server, tmp_path: Path) -> None:
     server.redirect["/a"] = "http://example.org/a"
-    with pytest.raises(ModelError, match="example.org/a: models are fetched by https only"):
+    with pytest.raises(ModelError, match=r"example.org/a: models are fetched by https only"):
         download(Download(f"{server.address}/a", tmp_path / "a"))
 
 

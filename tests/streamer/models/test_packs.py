@@ -88,7 +88,7 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 
 
 def test_a_pack_that_was_not_fetched_says_how_to_fetch_it() -> None:
-    with pytest.raises(ModelError, match="not on this machine.*whowhen models fetch buffalo_s$"):
+    with pytest.raises(ModelError, match=r"not on this machine.*whowhen models fetch buffalo_s$"):
         packs.load_pack("buffalo_s")
 
 
@@ -108,6 +108,11 @@ def test_a_pack_that_was_not_fetched_says_how_to_fetch_it() -> None:
         (embedder(address="ftp://x/y"), "an https:// address is expected"),
         (embedder(size=-3), "embedder.size -3"),
         (embedder(device="cuda"), "embedder.device is not a key of a pack"),
+        (embedder(template=["arcface-112"]), r"embedder.template \['arcface-112'\]: str is expected"),
+        (embedder(dimension="512"), "embedder.dimension '512': int is expected"),
+        (embedder(flip=1), "embedder.flip 1: bool is expected"),
+        (embedder(mean=["a", "b", "c"]), "embedder.mean"),
+        (embedder(colour="rbg"), "embedder.colour 'rbg'"),
         (embedder(family="alinged"), "alinged is not a embedder family"),
         (embedder(files={"file": "emb.onnx"}), "embedder has file and files"),
         (embedder(convert="dlib"), "embedder has file and convert"),
@@ -167,7 +172,7 @@ def test_another_file_under_the_name_is_refused_with_both_hashes(tmp_path: Path)
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     folder = put(tmp_path / "p", tree())
     (folder / "det.onnx").unlink()
-    with pytest.raises(ModelError, match="det.onnx is missing"):
+    with pytest.raises(ModelError, match=r"det.onnx is missing"):
         packs.load_pack(folder)
 
 
