@@ -5,10 +5,11 @@
 
 PHOTOS has one folder per person. Three thresholds come out, for the three questions a clusterer asks:
 pair   accept two photos as one person: best balanced accuracy; TAR at FAR 1e-2, 1e-3, 1e-4
-link   accept the nearest neighbour: single linkage with the best B-cubed F
-merge  average linkage with the best B-cubed F
-With --videos the same is done for tracks (mean of five looks) of the labelled boxes, people of one video at a time.
-A threshold that is best on photos alone is a starting value: video is blurred and small.
+link   accept the nearest neighbour: single linkage over nearest looks with the best B-cubed F
+merge  average linkage over means with the best B-cubed F
+With --videos the same is done for tracks (the five best looks) of the labelled boxes, one video at a time, every track
+counting by its boxes; each video counts the same. Video is blurred and small, so a threshold of photos alone is a
+starting value.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+from streamer.errors import StreamerError  # noqa: E402
 from streamer.evaluation.external import Contingency  # noqa: E402
 from streamer.evaluation.verification import verification  # noqa: E402
 from streamer.models import packs  # noqa: E402
@@ -38,15 +40,17 @@ PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 @dataclass
 class Labelled:
-    """Vectors (n, d) with their people, in groups that are clustered apart (a photo set, a video)."""
+    """Looks (k, d) of faces with their people, in groups that are clustered apart (a photo set, a video)."""
 
-    vectors: list[np.ndarray] = field(default_factory=list)
+    looks: list[np.ndarray] = field(default_factory=list)
+    weights: list[int] = field(default_factory=list)
     people: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     missed: int = 0
 
-    def add(self, vector: np.ndarray, person: str, group: str) -> None:
-        self.vectors.append(vector)
+    def add(self, looks: np.ndarray, person: str, group: str, weight: int = 1) -> None:
+        self.looks.append(looks)
+        self.weights.append(weight)
         self.people.append(person)
         self.groups.append(group)
 
@@ -81,7 +85,7 @@ def read_photos(models: packs.Models, folder: Path, per_person: int, smallest: i
             else:
                 crops.append(align(image, points[None], models.embedder.template)[0])
         for vector in models.embedder.embed(np.stack(crops)) if crops else ():
-            found.add(vector, person.name, "photos")
+            found.add(vector[None], person.name, "photos")
     return found
 
 
@@ -98,8 +102,8 @@ def frames_at(video: Path, times: set[float]) -> Iterator[tuple[float, np.ndarra
                 yield wanted.pop(0), frame.to_ndarray(format="bgr24")
 
 
-def read_tracks(models: packs.Models, data: Path, looks: int = 5) -> Labelled:
-    """A vector per track of the labelled boxes: the mean of up to `looks` evenly spread faces found there.
+def read_tracks(models: packs.Models, data: Path, most: int = 5) -> Labelled:
+    """The up to `most` best faces (width x sharpness) of every track of the labelled boxes.
 
     A track ends where its person is away for 0.5 s, or at a labelled cut. Boxes of kind `ignore` are left out.
     """
@@ -107,15 +111,10 @@ def read_tracks(models: packs.Models, data: Path, looks: int = 5) -> Labelled:
     for file in sorted((data / "labels" / "boxes").glob("*.csv")):
         video = data / "videos" / file.stem
         if video.is_file():
-            for person, vectors in _tracks(models, video, file, _cuts(data, file.stem)):
-                chosen = np.unique(np.linspace(0, len(vectors) - 1, looks).round().astype(int))
-                mean = np.mean([vectors[i] for i in chosen], 0)
-                found.add(unit_like(mean, models.embedder.metric), person, file.stem)
+            for person, seen in _tracks(models, video, file, _cuts(data, file.stem)):
+                best = sorted(range(len(seen)), key=lambda i: -seen[i][0])[:most]
+                found.add(np.stack([seen[i][1] for i in best]), person, file.stem, len(seen))
     return found
-
-
-def unit_like(vector: np.ndarray, metric: str) -> np.ndarray:
-    return vector / np.linalg.norm(vector) if metric == "cosine" else vector
 
 
 def _cuts(data: Path, video: str) -> list[float]:
@@ -123,13 +122,13 @@ def _cuts(data: Path, video: str) -> list[float]:
 
     with open(data / "labels" / "cuts.csv", newline="") as file:
         rows = [r for r in csv.DictReader(file) if r["video"] == video]
-    return sorted(float(r.get("t_s") or r.get("time_s") or 0) for r in rows)
+    return sorted(float(r["time_s"]) for r in rows)
 
 
 def _tracks(models: packs.Models, video: Path, labels: Path, cuts: list[float]) -> Iterator[tuple[str, list]]:
     import csv
 
-    from streamer.crops import align
+    from streamer.crops import align, crispness, sharpness
     from streamer.geometry import iou
 
     with open(labels, newline="") as file:
@@ -144,24 +143,57 @@ def _tracks(models: packs.Models, video: Path, labels: Path, cuts: list[float]) 
             if not len(overlap) or overlap.max() < 0.3:
                 continue
             crop = align(image, faces.landmarks[overlap.argmax()][None], models.embedder.template)
-            last, vectors = open_tracks.get(row["person"], (now, []))
+            last, seen = open_tracks.get(row["person"], (now, []))
             if now - last > 0.5 or any(last < c <= now for c in cuts):
-                yield row["person"], vectors
-                vectors = []
-            vectors.append(models.embedder.embed(crop)[0])
-            open_tracks[row["person"]] = (now, vectors)
-    for person, (_, vectors) in open_tracks.items():
-        if vectors:
-            yield person, vectors
+                yield row["person"], seen
+                seen = []
+            worth = float(box[0, 2] - box[0, 0]) * max(float(crispness(sharpness(crop))[0]), 0.05)
+            seen.append((worth, models.embedder.embed(crop)[0]))
+            open_tracks[row["person"]] = (now, seen)
+    for person, (_, seen) in open_tracks.items():
+        if seen:
+            yield person, seen
 
 
-def dissimilarities(vectors: np.ndarray, metric: str) -> np.ndarray:
-    """Condensed pairwise 1 - cosine, or half the squared Euclidean distance (what the clusterer averages)."""
-    from scipy.spatial.distance import squareform
+@dataclass(frozen=True)
+class Group:
+    """Items clustered together: dissimilarities (n, n) of their means and of their nearest looks."""
 
-    gram = vectors.astype(np.float64) @ vectors.T.astype(np.float64)
-    square = 1 - gram if metric == "cosine" else (np.diag(gram)[:, None] + np.diag(gram)[None]) / 2 - gram
-    return squareform(np.maximum((square + square.T) / 2 * (1 - np.eye(len(square))), 0), checks=False)
+    means: np.ndarray
+    nearest: np.ndarray
+    people: np.ndarray
+    weights: np.ndarray
+
+
+def dissimilarities(a: np.ndarray, metric: str) -> np.ndarray:
+    """(n, n) of rows (n, d): 1 - cosine, or half the squared Euclidean distance (what the clusterer averages)."""
+    gram = a.astype(np.float64) @ a.T.astype(np.float64)
+    half = np.diag(gram) / 2
+    d = 1 - gram if metric == "cosine" else half[:, None] + half[None] - gram
+    return np.maximum((d + d.T) / 2, 0) * (1 - np.eye(len(d)))
+
+
+def groups_of(found: Labelled, metric: str) -> list[Group]:
+    """Every group of two or more items."""
+    names, people = np.asarray(found.groups), np.unique(found.people, return_inverse=True)[1]
+    made = []
+    for name in np.unique(names):
+        rows = np.flatnonzero(names == name)
+        if len(rows) > 1:
+            looks = [found.looks[i] for i in rows]
+            means = np.stack([v.mean(0) for v in looks])
+            if metric == "cosine":
+                means = means / np.linalg.norm(means, axis=1, keepdims=True)
+            weights = np.asarray(found.weights)[rows]
+            made.append(Group(dissimilarities(means, metric), _nearest(looks, metric), people[rows], weights))
+    return made
+
+
+def _nearest(looks: list[np.ndarray], metric: str) -> np.ndarray:
+    """(n, n): the least dissimilarity between any two looks of two items."""
+    starts = np.cumsum([0, *(len(v) for v in looks)])[:-1]
+    each = dissimilarities(np.concatenate(looks), metric)
+    return np.minimum.reduceat(np.minimum.reduceat(each, starts, 0), starts, 1) * (1 - np.eye(len(looks)))
 
 
 def as_threshold(d: np.ndarray, metric: str) -> np.ndarray:
@@ -169,33 +201,30 @@ def as_threshold(d: np.ndarray, metric: str) -> np.ndarray:
     return 1 - d if metric == "cosine" else np.sqrt(2 * np.maximum(d, 0))
 
 
-def linkage_scores(parts: list[tuple[np.ndarray, np.ndarray]], method: str, grid: np.ndarray) -> np.ndarray:
-    """Mean B-cubed F over the parts (condensed dissimilarities, labels) at each height of the grid."""
+def linkage_scores(groups: list[Group], which: str, method: str, grid: np.ndarray) -> np.ndarray:
+    """Mean B-cubed F over the groups at each height of the grid, items counted by their weights."""
     from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
 
     total = np.zeros(len(grid))
-    for condensed, truth in parts:
-        tree = linkage(condensed, method)
-        heights = [fcluster(tree, height, "distance") for height in grid]
-        total += [Contingency.of(truth, labels).bcubed().f() for labels in heights]
-    return total / len(parts)
+    for group in groups:
+        tree = linkage(squareform(getattr(group, which), checks=False), method)
+        for i, height in enumerate(grid):
+            labels = np.repeat(fcluster(tree, height, "distance"), group.weights)
+            total[i] += Contingency.of(np.repeat(group.people, group.weights), labels).bcubed().f()
+    return total / len(groups)
 
 
 def measure(found: Labelled, metric: str, steps: int = 120) -> dict[str, object]:
     """The best thresholds and their scores."""
-    vectors, people = np.stack(found.vectors), np.unique(found.people, return_inverse=True)[1]
-    groups = np.asarray(found.groups)
-    parts = []
-    for group in np.unique(groups):
-        rows = groups == group
-        if rows.sum() > 1:
-            parts.append((dissimilarities(vectors[rows], metric), people[rows]))
-    d = np.concatenate([p[0] for p in parts])
-    same = np.concatenate([(p[1][:, None] == p[1][None])[np.triu_indices(len(p[1]), 1)] for p in parts])
+    groups = groups_of(found, metric)
+    upper = [np.triu_indices(len(g.people), 1) for g in groups]
+    d = np.concatenate([g.means[at] for g, at in zip(groups, upper)])
+    same = np.concatenate([(g.people[:, None] == g.people[None])[at] for g, at in zip(groups, upper)])
     roc = verification(-d, same)
     told: dict[str, object] = {
-        "faces": len(vectors),
-        "people": len(np.unique(people)),
+        "items": len(found.looks),
+        "people": len(set(zip(found.groups, found.people))),
         "missed": found.missed,
         "same_pairs": roc.same,
         "different_pairs": roc.different,
@@ -208,21 +237,17 @@ def measure(found: Labelled, metric: str, steps: int = 120) -> dict[str, object]
     for far in (1e-2, 1e-3, 1e-4):
         at = np.flatnonzero(roc.far <= far)[-1]
         told[f"far_{far:g}"] = {"tar": round(roc.tar_at(far), 4), "threshold": _rounded(-roc.thresholds[at], metric)}
-    grid = np.quantile(d, 1.0) * np.linspace(0.004, 0.75, steps) if metric == "euclid" else _cosine_grid(d, same, steps)
-    for name, method in (("link", "single"), ("merge", "average")):
-        f = linkage_scores(parts, method, grid)
+    grid = np.linspace(np.quantile(d[same], 0.05), np.quantile(d[~same], 0.6), steps)
+    for name, which, method in (("link", "nearest", "single"), ("merge", "means", "average")):
+        f = linkage_scores(groups, which, method, grid)
         best = int(f.argmax())
-        near = grid[f >= f[best] - 0.005]
+        near = grid[f >= f[best] - 0.01]
         told[name] = {
             "threshold": _rounded(grid[best], metric),
             "bcubed_f": round(float(f[best]), 4),
-            "within_half_a_point": sorted([_rounded(near.min(), metric), _rounded(near.max(), metric)]),
+            "within_a_point": sorted([_rounded(near.min(), metric), _rounded(near.max(), metric)]),
         }
     return told
-
-
-def _cosine_grid(d: np.ndarray, same: np.ndarray, steps: int) -> np.ndarray:
-    return np.linspace(np.quantile(d[same], 0.05), np.quantile(d[~same], 0.6), steps)
 
 
 def _rounded(d: float, metric: str) -> float:
@@ -258,11 +283,14 @@ def main() -> int:
         start = time.process_time()
         found = read()
         cost = time.process_time() - start
-        print(f"{name}: {len(found.vectors)} vectors in {cost:.0f} CPU-seconds", file=sys.stderr)
+        print(f"{name}: {len(found.looks)} items in {cost:.0f} CPU-seconds", file=sys.stderr)
         result[name] = measure(found, models.embedder.metric)
     print(json.dumps(result) if told.json else json.dumps(result, indent=1))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except StreamerError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
