@@ -42,7 +42,7 @@ class Space:
         """Columns of an index row: Euclid carries |m|^2 / 2 and a one, so that an inner product gives -d."""
         return self.dimension if self.metric == "cosine" else self.dimension + 2
 
-    def dissimilarity(self, threshold: float) -> float:
+    def dissimilarity(self, threshold: Any) -> Any:
         """d of a pack's threshold: cosine similarity, or Euclidean distance."""
         return 1.0 - threshold if self.metric == "cosine" else threshold * threshold / 2.0
 

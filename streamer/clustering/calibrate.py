@@ -1,0 +1,146 @@
+"""Self-calibration: a video's own pairs say whether the pack's thresholds can be right for it.
+
+Two halves of one track are one person for sure, two tracks in one frame are two. Halves of a track are an easy kind
+of pair, though, and people in one frame are few, so neither gives a threshold by itself. What they give is a
+corridor: the bar lies somewhere between the two kinds, and a pack's value outside the corridor is moved to its edge,
+the less the thinner the evidence. A value inside stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from streamer.clustering.space import Space
+from streamer.errors import ConfigError
+from streamer.items import F32, F64, Tracklet
+
+# Where bars lie between the genuine median (0) and the impostor median (1), in dissimilarity. On the packs' own,
+# hand-tuned values and all labelled videos: EdgeFace link 0.57, merge 0.69; dlib 0.51, 0.59.
+LINK_CORRIDOR = (0.40, 0.65)
+MERGE_CORRIDOR = (0.48, 0.75)
+HALF_TRUST = 8  # tracks seen beside another one at which evidence and pack weigh the same
+LEAST = 6  # pairs of each kind below which nothing is moved
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Error rates along thresholds in the pack's metric: shares of impostor pairs taken, of genuine pairs refused."""
+
+    threshold: F64
+    false_merge: F64
+    false_split: F64
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Thresholds for one run and what they rest on; `reason` is a sentence for the report."""
+
+    link: float
+    merge: float
+    curve: Curve
+    genuine: int  # pairs
+    impostor: int
+    tracks: int  # different tracks in the impostor pairs
+    trust: float  # 0: the pack's values, 1: the video's
+    false_merge: float  # expected share of impostor track pairs below the merge bar, from a normal fit
+    budget: float
+    fell_back: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Pairs in the metric of the thresholds (cosine: similarity, Euclid: distance)."""
+
+    genuine: F64
+    impostor: F64
+    tracks: int  # different tracks in the impostor pairs
+
+
+def evidence(tracklets: Sequence[Tracklet], *, metric: str = "cosine", quality: float = 0.30) -> Evidence:
+    """Genuine pairs: two halves of each track's exemplars (4 or more). Impostor pairs: tracks in one frame.
+
+    Tracks below `quality` are left out: blurred faces of different people resemble each other.
+    """
+    good = {t.id: t for t in tracklets if t.quality >= quality}
+    genuine, impostor, seen = [], [], set()
+    for t in good.values():
+        if len(t.exemplars) >= 4:
+            genuine.append(_pair(_mean(t.exemplars[0::2], metric), _mean(t.exemplars[1::2], metric), metric))
+        for other in sorted(t.cannot_link & good.keys()):
+            impostor.append(_pair(t.embedding, good[other].embedding, metric))
+            seen |= {t.id, other}
+    return Evidence(np.asarray(genuine, np.float64), np.asarray(impostor, np.float64), len(seen))
+
+
+def _mean(rows: F32, metric: str) -> F32:
+    mean = np.asarray(rows.mean(0), np.float32)
+    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float32) if metric == "cosine" else mean
+
+
+def _pair(a: F32, b: F32, metric: str) -> float:
+    return float(a @ b) if metric == "cosine" else float(np.linalg.norm(a - b))
+
+
+def calibrate(
+    found: Evidence, *, link: float, merge: float, metric: str = "cosine", budget: float = 0.01, dimension: int = 1
+) -> Calibration:
+    """Thresholds for the video `found` comes from; the pack's own `link` and `merge` where it says too little.
+
+    `budget` is the share of different people's track pairs that may fall below the merge bar (normal fit of the
+    impostor pairs); the bar is never moved beyond the corridor for its sake.
+    """
+    if not 0 < budget < 0.5:
+        raise ConfigError(f"calibration.budget is {budget}. It is a share of pairs between 0 and 0.5, such as 0.01.")
+    space = Space(metric, dimension)
+    g, i = (np.asarray(space.dissimilarity(x), np.float64) for x in (found.genuine, found.impostor))
+    curve = _curve(space, g, i)
+    i = i[i > 2.0 * np.percentile(g, 95)] if len(g) else i  # nearer: a mirror, a poster, one face found twice
+    trust = found.tracks / (found.tracks + HALF_TRUST)
+    if len(g) < LEAST or len(i) < LEAST:
+        reason = f"{len(g)} genuine and {len(i)} impostor pairs are too few: the pack's thresholds are used."
+        return Calibration(link, merge, curve, len(g), len(i), found.tracks, 0.0, float("nan"), budget, True, reason)
+    near, far = float(np.median(g)), float(np.median(i))
+    sigma = max(1e-9, 1.4826 * float(np.median(np.abs(i - far))))
+    tail = far + NormalDist().inv_cdf(budget) * sigma
+    new = {}
+    for name, value, (low, high) in (("link", link, LINK_CORRIDOR), ("merge", merge, MERGE_CORRIDOR)):
+        bar = float(space.dissimilarity(value))
+        lowest, highest = near + low * (far - near), near + high * (far - near)
+        wanted = min(max(bar, lowest), max(lowest, min(highest, tail)))
+        new[name] = bar + trust * (wanted - bar)
+    moved = abs(new["link"] - space.dissimilarity(link)) + abs(new["merge"] - space.dissimilarity(merge)) > 1e-12
+    chance = NormalDist(far, sigma).cdf(new["merge"])
+    reason = (
+        f"{len(g)} genuine and {len(i)} impostor pairs: thresholds moved towards the video's own corridor."
+        if moved
+        else f"{len(g)} genuine and {len(i)} impostor pairs agree with the pack's thresholds."
+    )
+    if moved:
+        link, merge = space.threshold(new["link"]), space.threshold(new["merge"])
+    return Calibration(
+        link, merge, curve, len(g), len(i), found.tracks, trust, chance, budget, False, reason,
+    )  # fmt: skip
+
+
+def _curve(space: Space, genuine: F64, impostor: F64, steps: int = 64) -> Curve:
+    """Error rates at `steps` thresholds over the range of the pairs."""
+    both = np.concatenate([genuine, impostor])
+    if not len(both):
+        return Curve(np.zeros(0), np.zeros(0), np.zeros(0))
+    d = np.linspace(float(both.min()), float(both.max()), steps)
+    return Curve(np.asarray([space.threshold(x) for x in d]), _share(impostor, d), 1.0 - _share(genuine, d))
+
+
+def _share(values: F64, bars: F64) -> F64:
+    """Share of values at or below each bar; 0 of none."""
+    if not len(values):
+        return np.zeros(len(bars))
+    return np.searchsorted(np.sort(values), bars, "right") / len(values)
+
+
+__all__ = ["Calibration", "Curve", "Evidence", "calibrate", "evidence"]
