@@ -7,13 +7,18 @@ care, and rounded to frames by asking whether this frame is nearer to the wished
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamer.errors import ConfigError
-from streamer.items import Frame
+from streamer.geometry import iou
+from streamer.items import F32, Faces, Frame, Track
 from streamer.tracking.base import Following
+
+WINDOWS = 1000  # stretches of time remembered for the report: beyond, neighbours are merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,20 @@ PRESETS = {
     "balanced": Preset(usual=0.20, idle=0.25, least=0.0, churn=0.12),
     "accurate": Preset(usual=0.0, idle=0.0, least=0.0, churn=0.0),
 }
+
+
+@dataclass(slots=True)
+class Window:
+    """A stretch of video from `start` on: frames decoded and frames looked at."""
+
+    start: float
+    frames: int = 0
+    looks: int = 0
+
+    @property
+    def k(self) -> float:
+        """Frames per look; infinite where there was none."""
+        return self.frames / self.looks if self.looks else float("inf")
 
 
 class StrideController:
@@ -56,11 +75,12 @@ class StrideController:
         self._skipped = 0
         self._churn = 0.0
         self._judged = True
+        self._window = 10.0
         self._paid = -np.inf  # the budget allows the next look at this time
         self.looks = 0
         self.frames = 0
         self.histogram: Counter[int] = Counter()  # k -> looks that came k frames after the one before
-        self.spans: list[tuple[float, int]] = []  # (time, k): from there on every k-th frame
+        self.windows: list[Window] = []  # k over time
 
     def due(self, frame: Frame, cut: bool, following: Following) -> bool:
         """True: detect here. `following` is what the tracker says before this frame is told to it."""
@@ -69,6 +89,7 @@ class StrideController:
         self._frame_gap = gap if self._frame_gap == 0 else 0.8 * self._frame_gap + 0.2 * gap
         self.frames += 1
         self._skipped += 1
+        self._count(frame.time)
         if self._last is None or cut:
             self._interval, self._churn = self._rule.usual, 0.0
             self._look(frame.time)
@@ -102,12 +123,75 @@ class StrideController:
         else:
             self._interval = min(rule.usual, self._interval * 1.25)
 
+    def _count(self, time: float) -> None:
+        if not self.windows or time >= self.windows[-1].start + self._window:
+            self.windows.append(Window(time))
+        self.windows[-1].frames += 1
+        if len(self.windows) > WINDOWS:
+            self._window *= 2
+            pairs = zip(self.windows[::2], [*self.windows[1::2], Window(time)])
+            self.windows = [Window(a.start, a.frames + b.frames, a.looks + b.looks) for a, b in pairs]
+
     def _look(self, time: float) -> None:
         self.looks += 1
+        self.windows[-1].looks += 1
         if self._last is not None:
             self.histogram[self._skipped] += 1
-            if not self.spans or self.spans[-1][1] != self._skipped:
-                self.spans.append((self._last, self._skipped))
         self._last, self._skipped, self._judged = time, 0, False
         if self.fps_budget is not None:
             self._paid = max(self._paid, time) + 1 / self.fps_budget
+
+
+class RecallCheck:
+    """What looking rarely cost: on one frame in `every` the detector also looks where it was not due, and those faces
+    are only compared with the finished tracks.
+
+    A face counts as found when a track has a box there that overlaps it by `overlap` (IoU). Bounded: of the last `most`
+    checked frames the faces are kept, of those before the sums.
+    """
+
+    def __init__(self, every: int = 101, overlap: float = 0.5, least: float = 0.5, most: int = 2000) -> None:
+        """`least` is the score from which a face counts. `every` is prime by default: out of step with any k."""
+        self.every, self.overlap, self.least, self.most = every, overlap, least, most
+        self._next = every
+        self._faces: dict[int, F32] = {}
+        self._found: dict[int, NDArray[np.bool_]] = {}
+        self._settled = [0, 0]
+
+    def wants(self, frame: Frame) -> bool:
+        """Whether to look at this frame, where the detector was not due, for the check."""
+        if frame.index < self._next:
+            return False
+        self._next = frame.index + self.every
+        return True
+
+    def note(self, frame: Frame, faces: Faces) -> None:
+        """What the detector saw in such a frame."""
+        boxes = faces.boxes[faces.scores >= self.least]
+        self._faces[frame.index], self._found[frame.index] = boxes, np.zeros(len(boxes), bool)
+        if len(self._faces) > self.most:
+            oldest = next(iter(self._faces))
+            done = self._found.pop(oldest)
+            self._faces.pop(oldest)
+            self._settled = [self._settled[0] + int(done.sum()), self._settled[1] + len(done)]
+
+    def add(self, tracks: Iterable[Track]) -> None:
+        """Tracks that ended."""
+        for track in tracks:
+            first, last = int(track.rows.frames[0]), int(track.rows.frames[-1])
+            for index, boxes in self._faces.items():
+                if first <= index <= last and len(boxes):
+                    at = np.flatnonzero(track.rows.frames == index)
+                    if len(at):
+                        self._found[index] |= iou(boxes, track.rows.boxes[at])[:, 0] >= self.overlap
+
+    @property
+    def faces(self) -> int:
+        """Faces compared."""
+        return self._settled[1] + sum(len(f) for f in self._faces.values())
+
+    @property
+    def recall(self) -> float:
+        """Share of them that a track shows; NaN without any."""
+        found = self._settled[0] + sum(int(f.sum()) for f in self._found.values())
+        return found / self.faces if self.faces else float("nan")
