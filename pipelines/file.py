@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -73,8 +74,8 @@ def run(job: Job, progress: Progress) -> Result:
     paths = expand(job.sources)
     job.out.mkdir(parents=True, exist_ok=True)
     models = packs.build(packs.load_pack(job.models), job.device)
-    for line in models.devices:
-        print(line, file=sys.stderr)
+    for why in dict.fromkeys(line.partition(": ")[2] for line in models.devices):
+        print(f"device: {why}", file=sys.stderr)
     result = Result()
     with Library(job.library, create=True) as library:
         worker = _Worker(job, models, library, progress)
@@ -92,7 +93,8 @@ class _Worker:
     def __init__(self, job: Job, models: Any, library: Any, progress: Progress) -> None:
         self.job, self.models, self.library, self.progress = job, models, library, progress
         self.store = library.store
-        self.store.check_model(models.embedder.model, models.embedder.dimension, models.embedder.metric)
+        e = models.embedder
+        self.store.check_model(e.model, e.dimension, e.metric, e.template)
         for name in self.store.discard_unfinished():
             print(f"{name}: an interrupted run is begun again", file=sys.stderr)
         self.clusterer = library.clusterer(self._fresh)
@@ -108,12 +110,12 @@ class _Worker:
     def one(self, path: Path) -> Done:
         """Processes a source, or finds that it is done already; a failure is an answer, not an exception."""
         from pipelines.cli import exit_code
-        from streamer.store import content_hash
+        from streamer.sources import open_source
 
         try:
-            source = self.job.config.make("source", path=path)
+            source = open_source(path, **self.job.config.component("source"))
             try:
-                digest = content_hash(path)
+                digest = _digest(path)
                 known = self.store.find_source(digest, self.config)
                 if known is not None and known.status in ("done", "partial") and not self.job.force:
                     return Done(str(path), "skipped", message=str(known.id))
@@ -178,6 +180,16 @@ class _Worker:
             cannot_links=[(t.id, other) for t in lets for other in t.cannot_link],
             position=max((t.end for t in tracks), default=None),
         )  # fmt: skip
+
+
+def _digest(path: Path) -> str:
+    """What stands for the content of a file, or of a folder of pictures (names, sizes and times of change)."""
+    from streamer.store import content_hash
+
+    if path.is_file():
+        return content_hash(path)
+    listing = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(path.iterdir())]
+    return hashlib.sha256(repr(listing).encode()).hexdigest()
 
 
 def _timed(source: Any, shown: SourceProgress, progress: Progress, follow: Any) -> Iterator[Frame]:
