@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -41,4 +42,5 @@ def write_whole(path: Path, data: bytes) -> None:
             "that can be written."
         ) from error
     finally:
-        spare.unlink(missing_ok=True) if path.parent.is_dir() else None
+        with contextlib.suppress(OSError):  # it is there only after a failure
+            spare.unlink()
