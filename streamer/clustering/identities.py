@@ -32,9 +32,9 @@ class Exemplars:
     `key` is a number that stays with an exemplar while its row may move; `near` names up to NEIGHBORS keys (-1: none).
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, flat_rows: int) -> None:
         self.space = space
-        self.index = NeighborIndex(space.width)
+        self.index = NeighborIndex(space.width, flat_rows=flat_rows)
         self.scale = np.zeros(64, np.float64)  # sum = scale * row: |sum| for cosine, the weight for Euclid
         self.weight = np.zeros(64, np.float64)
         self.energy = np.zeros(64, np.float64)

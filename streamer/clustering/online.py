@@ -17,6 +17,7 @@ import numpy as np
 
 from streamer.clustering import corrections, snapshot
 from streamer.clustering.constraints import MUST
+from streamer.clustering.neighbors import FLAT_ROWS
 from streamer.clustering.people import Vectors
 from streamer.clustering.remerge import USER, Bars
 from streamer.clustering.repair import CHUNK, Repair
@@ -33,7 +34,7 @@ MERGE_ONE, MERGE_MANY = (
 )  # added to the merge bar: 0.40 for single tracks, 0.28 for large identities (at 0.31)
 ABSORB = 0.431  # nearer than this (0.75) a track melts into an exemplar
 GATE = 0.948  # a low-quality track joins below this (0.45)
-RETRY = 0.776  # and, later, below this to an exemplar (0.55)
+RETRY = 0.948  # and, in a consolidation, below this to an exemplar (0.45); 0.776 lost 0.4 on the labelled videos
 FULL = 8  # from this many tracks an identity counts as large
 ESTABLISHED = 3  # tracks from which an identity may take in low-quality tracks
 FIRST_OWNERS = 6  # nearest owners whose mean is looked at
@@ -64,19 +65,25 @@ class OnlineClusterer(Repair):
         consolidate_growth: float | None = None,
         conflicts: str = "exclusive",
         keep_vectors: bool = True,
+        flat_rows: int = FLAT_ROWS,
         vectors: Vectors | None = None,
     ) -> None:
         if conflicts not in ("exclusive", "soft"):
             raise ConfigError(f"clusterer.conflicts is {conflicts!r}. Choose 'exclusive' or 'soft'.")
         space = Space(metric, dimension)
         super().__init__(
-            space, exclusive=conflicts == "exclusive", min_tracks=min_tracks, keep_vectors=keep_vectors, vectors=vectors
+            space,
+            exclusive=conflicts == "exclusive",
+            min_tracks=min_tracks,
+            keep_vectors=keep_vectors,
+            vectors=vectors,
+            flat_rows=flat_rows,
         )
         self.model = model
         self.options: dict[str, Any] = {
             "metric": metric, "link": link, "merge": merge, "q_seed": q_seed, "min_tracks": min_tracks,
             "max_exemplars": max_exemplars, "remerge_every": remerge_every, "consolidate_growth": consolidate_growth,
-            "conflicts": conflicts, "keep_vectors": keep_vectors,
+            "conflicts": conflicts, "keep_vectors": keep_vectors, "flat_rows": flat_rows,
         }  # fmt: skip
         self.unit = self.space.dissimilarity(link)
         if not self.unit > 0:

@@ -9,6 +9,7 @@ import numpy as np
 from streamer.aliases import Aliases
 from streamer.clustering.constraints import Constraints
 from streamer.clustering.identities import Exemplars, Identities, Tracks
+from streamer.clustering.neighbors import FLAT_ROWS
 from streamer.clustering.remerge import USER, Links
 from streamer.clustering.space import Space
 from streamer.errors import StoreError
@@ -21,11 +22,18 @@ class People:
     """Exemplars, identities, tracks, constraints and numbers. Sums and events always agree."""
 
     def __init__(
-        self, space: Space, *, exclusive: bool, min_tracks: int, keep_vectors: bool, vectors: Vectors | None
+        self,
+        space: Space,
+        *,
+        exclusive: bool,
+        min_tracks: int,
+        keep_vectors: bool,
+        vectors: Vectors | None,
+        flat_rows: int = FLAT_ROWS,
     ) -> None:
         self.space = space
         self.exclusive, self.min_tracks, self.vectors = exclusive, min_tracks, vectors
-        self.exemplars = Exemplars(space)
+        self.exemplars = Exemplars(space, flat_rows)
         self.identities = Identities(space)
         self.tracks = Tracks(space, keep_vectors)
         self.constraints = Constraints()
