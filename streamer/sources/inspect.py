@@ -82,5 +82,26 @@ def guess_content(path: Path) -> str:
     return "plain text"
 
 
+def ends_within(path: Path) -> bool:
+    """Whether a file is as long as its own structure says; True where the structure says nothing (not MP4 or RIFF)."""
+    total = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] == b"RIFF":
+            return int.from_bytes(head[4:8], "little") + 8 <= total
+        if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
+            return True
+        at = 0
+        while at + 8 <= total:
+            file.seek(at)
+            box = file.read(16)
+            size = int.from_bytes(box[:4], "big")
+            size = int.from_bytes(box[8:16], "big") if size == 1 else total - at if size == 0 else size
+            if size < 8 or not box[4:8].isalnum():  # not a box: damage of another kind
+                return True
+            at += size
+    return at <= total
+
+
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
