@@ -21,7 +21,7 @@ from streamer.items import F32, F64
 JITTER = np.array([0.05, 0.05, 0.06, 0.06])
 SPEED = np.array([1.5, 1.0, 0.4, 0.4])  # per s, of a face just found
 ACCELERATION = np.array([6.0, 4.5, 1.0, 1.0])  # per s^2
-COAST = 0.4  # s after which the remembered velocity has fallen to 1/e
+COAST = 0.8  # s after which the remembered velocity has fallen to 1/e
 
 
 @dataclass(slots=True)
@@ -32,11 +32,12 @@ class Motion:
     speed: F64  # (m, 4) per second
     cov: F64  # (m, 4, 3) variances of place, of both together, of speed
     time: F64  # (m,)
+    found: F64  # (m, 4) the last place measured
     _asked: tuple[float, tuple[F64, F64, F64]] | None = None
 
     @classmethod
     def empty(cls) -> Motion:
-        return cls(np.zeros((0, 4)), np.zeros((0, 4)), np.zeros((0, 4, 3)), np.zeros(0))
+        return cls(np.zeros((0, 4)), np.zeros((0, 4)), np.zeros((0, 4, 3)), np.zeros(0), np.zeros((0, 4)))
 
     def __len__(self) -> int:
         return len(self.time)
@@ -51,11 +52,13 @@ class Motion:
         self.speed = np.concatenate([self.speed, np.zeros_like(place)])
         self.cov = np.concatenate([self.cov, cov])
         self.time = np.concatenate([self.time, np.full(len(place), time)])
+        self.found = np.concatenate([self.found, place])
         self._asked = None
 
     def keep(self, rows: NDArray[Any]) -> None:
         """Forgets all filters but these (mask or indices)."""
-        self.place, self.speed, self.cov, self.time = (a[rows] for a in (self.place, self.speed, self.cov, self.time))
+        self.place, self.speed, self.cov = self.place[rows], self.speed[rows], self.cov[rows]
+        self.time, self.found = self.time[rows], self.found[rows]
         self._asked = None
 
     def predict(self, time: float) -> tuple[F64, F64]:
@@ -83,6 +86,7 @@ class Motion:
         self.cov[rows, :, 1] = (1 - gain) * cov[..., 1]
         self.cov[rows, :, 2] = cov[..., 2] - gain_speed * cov[..., 1]
         self.time[rows] = time
+        self.found[rows] = measured
         self._asked = None
 
     def pace(self) -> F64:

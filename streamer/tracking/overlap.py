@@ -25,6 +25,7 @@ RECENT = 12  # ended tracks whose lives are told to the stride
 # Face widths a face may be off its prediction (or where it was) at once, and more per second unseen: 0.4..0.6 and
 # 1.0..2.5 give the same IDF1 on the labelled clips within 0.003.
 REACH, PACE = 0.5, 1.5
+UNSEEN = 4  # gaps a track outlives when nobody looked: a small budget of looks, or a camera that was away
 FORBIDDEN = 1e6
 
 
@@ -39,6 +40,7 @@ class _Path:
     sure: float = 0.0  # highest score
     sure_at: float = 0.0  # time of the last detection that was not weak
     missed: int = 0  # looks since the last that found it
+    missed_at: float = 0.0  # time of the first of them
     times: array[float] = field(default_factory=lambda: array("d"))
     boxes: array[float] = field(default_factory=lambda: array("f"))
     scores: array[float] = field(default_factory=lambda: array("f"))
@@ -116,7 +118,7 @@ class OverlapTracker:
 
     def cut(self) -> list[Track]:
         """All open tracks, ended with the last frame told."""
-        ended = self._close(list(range(len(self._paths))), at_edge=True)
+        ended = self._close(list(range(len(self._paths))), self._now, at_edge=True)
         self._log_frames, self._log_times = array("q"), array("d")
         self._looked = -np.inf
         self._shot += 1
@@ -188,7 +190,7 @@ class OverlapTracker:
             for stage, tight in ((sure, 1.0), (alive & ~sure, 0.7)):
                 rows, columns = np.flatnonzero(free), np.flatnonzero(stage)
                 for i, j in _match(
-                    places[rows], spread[rows], self._motion.place[rows], faces.boxes[columns], tight * reach[rows]
+                    places[rows], spread[rows], self._motion.found[rows], faces.boxes[columns], tight * reach[rows]
                 ):
                     owner[columns[j]] = rows[i]
                     free[rows[i]] = False
@@ -197,6 +199,7 @@ class OverlapTracker:
         missed = [self._paths[i] for i in np.flatnonzero(free)]
         self._lost = sum(p.missed == 0 for p in missed)
         for lost in missed:
+            lost.missed_at = lost.missed_at if lost.missed else time
             lost.missed += 1
         self._rows = [None if o < 0 else self._paths[o] for o in owner]
         self._begin(time, faces, np.flatnonzero(sure & (owner < 0)))
@@ -215,17 +218,19 @@ class OverlapTracker:
             self._motion.add(faces.boxes[rows], time)
 
     def _close_old(self, now: float) -> list[Track]:
-        return self._close([i for i, p in enumerate(self._paths) if self._is_over(p, now)], at_edge=False)
+        return self._close([i for i, p in enumerate(self._paths) if self._is_over(p, now)], now, at_edge=False)
 
     def _is_over(self, path: _Path, now: float) -> bool:
         """Whether to look for it no longer: the longer a track was there, the longer a gap may be."""
         away = now - path.times[-1]
         patience = min(self.gap, self.quick + 0.5 * (path.times[-1] - path.times[0]))
-        if away > self.gap or (away > patience and path.missed > 1) or now - path.sure_at > self.weak:
+        if (away > self.gap and path.missed > 0) or (away > patience and path.missed > 1) or away > UNSEEN * self.gap:
+            return True
+        if now - path.sure_at > self.weak and path.times[-1] > path.sure_at:
             return True
         return now - path.times[0] > self.longest
 
-    def _close(self, rows: list[int], at_edge: bool) -> list[Track]:
+    def _close(self, rows: list[int], now: float, at_edge: bool) -> list[Track]:
         if not rows:
             return []
         closing = [self._paths[i] for i in rows]
@@ -234,17 +239,17 @@ class OverlapTracker:
         going[rows] = False
         self._paths = [p for p, stays in zip(self._paths, going) if stays]
         self._motion.keep(going)
-        return [self._track(p, self._until(p, at_edge), False) for p in closing if self._counts(p)]
+        return [self._track(p, self._until(p, now, at_edge), False) for p in closing if self._counts(p)]
 
     def _counts(self, path: _Path) -> bool:
         return len(path.times) >= 2 or path.sure >= self.confirm
 
-    def _until(self, path: _Path, at_edge: bool) -> float:
-        """The time up to which a closing track was there: to the edge if the last look found it, else half a step."""
-        last = path.times[-1]
-        if at_edge and last >= self._looked:
-            return self._now
-        return last + (min(last - path.times[-2], 0.5) / 2 if len(path.times) > 1 else 0.0)
+    def _until(self, path: _Path, now: float, at_edge: bool) -> float:
+        """The time up to which a closing track was there: to the edge if the last look found it, else half the way from
+        the last look that found it to the next."""
+        if path.missed:
+            return (path.times[-1] + path.missed_at) / 2
+        return self._now if at_edge else (path.times[-1] + now) / 2
 
     def _track(self, path: _Path, until: float, still_open: bool) -> Track:
         return Track(path.number, self.source or "", self._fill(path, until), path.best.pick(), still_open, path.shot)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -180,10 +181,8 @@ def join(
     follower: dict[int, int] = {}
     for i in order:
         free = [j for j in order if j not in follower.values() and _continues(tracks[i], tracks[j], gap, reach)]
-        alike = {j: _likeness(embeddings[i], embeddings[j], pair, metric) for j in free}
-        best = max(free, key=lambda j: (alike[j], -j), default=i)
-        if best != i and alike[best] >= 1.0:
-            follower[i] = best
+        alike = (j for j in free if _likeness(embeddings[i], embeddings[j], pair, metric) >= 1.0)
+        follower.update((i, j) for j in islice(alike, 1))  # the next in time
     heads = [i for i in order if i not in follower.values()]
     return [tuple(_chain(i, follower)) for i in heads]
 

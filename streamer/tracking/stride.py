@@ -99,7 +99,7 @@ class StrideController:
             self._judge(following)
         if self._rule.usual > 0 and frame.time + self._frame_gap / 2 < self._last + self._wish(following):
             return False
-        if frame.time < self._paid:
+        if frame.time + self._frame_gap / 2 < self._paid:
             return False
         self._look(frame.time)
         return True
