@@ -26,6 +26,7 @@ class Constraints:
         self._pairs = np.zeros((64, 2), np.int64)
         self._weights = np.zeros(64, np.int64)
         self._count = 0
+        self._user = 0  # pairs of the user's
         self._at: dict[tuple[int, int], int] = {}  # user's pairs and whatever may be looked up
         self.must: set[tuple[int, int]] = set()
         self.waiting: dict[int, list[tuple[int, int]]] = {}  # unseen track number -> (other number, weight or MUST)
@@ -40,13 +41,20 @@ class Constraints:
         """(n,) 1 for the machine's, USER for the user's."""
         return self._weights[: self._count]
 
+    @property
+    def any_user(self) -> bool:
+        """Whether the user parted anybody."""
+        return self._user > 0
+
     def forbid(self, a: int, b: int, weight: int = 1) -> None:
         """Records that tracks at a and b are two persons; the stronger word stays."""
         key = (min(a, b), max(a, b))
         at = self._at.get(key)
         if at is not None:
+            self._user += int(weight >= USER > self._weights[at])
             self._weights[at] = max(int(self._weights[at]), weight)
             return
+        self._user += int(weight >= USER)
         self._pairs, self._weights = grown(self._pairs, self._count), grown(self._weights, self._count)
         self._pairs[self._count], self._weights[self._count] = key, weight
         self._at[key] = self._count
@@ -69,6 +77,7 @@ class Constraints:
             at = self._at.pop(key, None)
             if at is None:
                 continue
+            self._user -= int(self._weights[at] >= USER)
             last = self._count - 1
             if at != last:
                 moved = (int(self._pairs[last, 0]), int(self._pairs[last, 1]))
@@ -90,9 +99,9 @@ class Constraints:
             root[q] = p
         return {x: find(x) for x in root}
 
-    def of(self, position: int) -> list[int]:
-        """Positions of the tracks that are not the same person as this one."""
-        hit = (self.pairs == position).any(1)
+    def of(self, position: int, least: int = 1) -> list[int]:
+        """Positions of the tracks that are not the same person as this one, by a word of this weight."""
+        hit = (self.pairs == position).any(1) & (self.weights >= least)
         return [int(b if a == position else a) for a, b in self.pairs[hit]]
 
     def forget_tracks(self, positions: set[int]) -> None:

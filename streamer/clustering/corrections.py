@@ -23,9 +23,13 @@ def must_link(people: Repair, a: int, b: int) -> None:
     i, j = at
     si, sj = people.slot(i), people.slot(j)
     number = people.identities.number
-    if si >= 0 and sj >= 0 and si != sj and people.parted(int(number[si]), int(number[sj]), (i, j)):
+    apart = si >= 0 and sj >= 0 and si != sj and people.parted(int(number[si]), int(number[sj]), (i, j))
+    for one, slot in ((i, sj), (j, si)):
+        others = (o for o in people.constraints.of(one, USER) if {o, one} != {i, j})
+        apart |= slot >= 0 and people.slot(one) < 0 and slot in {people.slot(o) for o in others}
+    if apart:
         raise ConfigError(
-            f"tracks {a} and {b} cannot be one person: their identities {number[si]} and {number[sj]} hold tracks "
+            f"tracks {a} and {b} cannot be one person: their identities hold tracks "
             "that were said to be two persons. Take that back first (unlink)."
         )
     for one, other in ((i, j), (j, i)):

@@ -36,7 +36,7 @@ class NeighborIndex:
 
     @property
     def rows(self) -> F32:
-        """(n, width), a live view; `write` changes rows."""
+        """(n, width), a live view until the next `add`; `write` changes rows."""
         return self._data[: self._count]
 
     @property
@@ -47,9 +47,8 @@ class NeighborIndex:
     def add(self, row: F32) -> int:
         """The position of the new row."""
         if self._count == len(self._data):
-            grown = np.zeros((len(self._data) * 3 // 2 + 1, self.width), np.float32)
-            grown[: self._count] = self._data
-            self._data = grown
+            # in place: a copy would double the peak memory; nobody keeps a view (see `rows`)
+            self._data.resize((len(self._data) * 3 // 2 + 1, self.width), refcheck=False)
         self._count += 1
         self.write(self._count - 1, row)
         if self._count > max(self.flat_rows, 2 * self._trained_at):

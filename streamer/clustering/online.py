@@ -224,7 +224,7 @@ class OnlineClusterer(Repair):
             if weight != MUST:
                 self.constraints.forbid(other, at, weight)
                 cannot.append(other)
-        enemies = {self.slot(o) for o in cannot if o not in self.exiles}
+        enemies = self.foes(at, cannot)
         friends: list[int] = []
         for other in self.tracks.known(t.must_link - {t.id}) + [o for o, weight in late if weight == MUST]:
             self._befriend(other, at, friends)
@@ -243,10 +243,14 @@ class OnlineClusterer(Repair):
         """Notes a must-link, unless the user parted the two; somebody of nobody's gets an identity by it."""
         if self.constraints.weight(other, at) >= USER:
             return
+        refused = self.refused(at)
         if self.slot(other) < 0:
-            corrections.seat(self, other, friends[0] if friends else -1, "must-link")
+            welcome = friends and friends[0] not in self.refused(other)
+            corrections.seat(self, other, friends[0] if welcome else -1, "must-link")
         slot, number = self.slot(other), self.identities.number
-        if all(f == slot or not self.parted(int(number[f]), int(number[slot])) for f in friends):
+        if slot not in refused and all(
+            f == slot or not self.parted(int(number[f]), int(number[slot])) for f in friends
+        ):
             self.constraints.require(other, at)
             friends.append(slot)
 

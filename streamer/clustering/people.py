@@ -142,6 +142,14 @@ class People:
         i, j = self.identities.slot_of[a], self.identities.slot_of[b]
         return any({self.slot(x), self.slot(y)} == {i, j} for x, y in pairs if (x, y) != but)
 
+    def foes(self, at: int, among: Iterable[int]) -> set[int]:
+        """Slots a track must keep out of for its conflicts `among`; with an exile only the user's word counts."""
+        return {self.slot(o) for o in among if o not in self.exiles} | self.refused(at)
+
+    def refused(self, at: int) -> set[int]:
+        """Slots in which the user does not want this track."""
+        return {self.slot(o) for o in self.constraints.of(at, USER)} if self.constraints.any_user else set()
+
     def merge(self, a: int, b: int, reason: str) -> int:
         """The number that is left of two identities: the pinned, then the older one."""
         kept, dropped = sorted((a, b), key=lambda n: (n not in self.identities.pinned, n))

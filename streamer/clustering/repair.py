@@ -161,7 +161,7 @@ class Repair(People):
                 self._retry(at, queries[i], found[offsets[i] : offsets[i + 1]])
 
     def _retry(self, at: int, query: F32, rows: I64) -> None:
-        enemies = {self.slot(o) for o in self.constraints.of(at) if o not in self.exiles}
+        enemies = self.foes(at, self.constraints.of(at))
         rows = rows[~np.isin(self.exemplars.owner[rows], list(enemies))]
         if not len(rows):
             return

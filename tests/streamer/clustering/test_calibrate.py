@@ -1,0 +1,93 @@
+"""Thresholds from a video's own pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streamer.clustering.calibrate import Evidence, calibrate, evidence
+from streamer.errors import ConfigError
+from streamer.items import Tracklet
+from tests.streamer.clustering.drawn import centres, looks, unit
+
+PACK = {"link": 0.42, "merge": 0.31}
+
+
+def pairs(tracks: int = 40) -> Evidence:
+    """An ArcFace-like video: halves of a track at cosine 0.95, strangers at 0.03 with spread 0.08."""
+    rng = np.random.default_rng(2)
+    return Evidence(rng.normal(0.95, 0.02, 60), rng.normal(0.03, 0.08, 80), tracks)
+
+
+def test_values_inside_the_corridor_stay_as_they_are() -> None:
+    found = calibrate(pairs(), **PACK)
+    assert (found.link, found.merge, found.fell_back) == (0.42, 0.31, False)
+    assert "agree" in found.reason
+    assert found.false_merge < 0.01
+
+
+def test_far_too_loose_values_are_tightened_and_far_too_strict_ones_loosened() -> None:
+    loose = calibrate(pairs(), link=0.15, merge=0.05)
+    strict = calibrate(pairs(), link=0.90, merge=0.88)
+    assert 0.2 < loose.merge < 0.35
+    assert 0.2 < loose.link < 0.45
+    assert 0.45 < strict.merge < 0.7
+    assert 0.5 < strict.link < 0.7
+
+
+def test_thin_evidence_moves_them_less() -> None:
+    thin, thick = calibrate(pairs(4), link=0.15, merge=0.05), calibrate(pairs(400), link=0.15, merge=0.05)
+    assert 0.05 < thin.merge < thick.merge
+    assert thin.trust == pytest.approx(1 / 3)
+
+
+def test_with_hardly_any_pairs_the_packs_values_are_used_and_it_says_so() -> None:
+    found = calibrate(Evidence(np.array([0.9] * 3), np.array([0.1]), 2), **PACK)
+    assert (found.link, found.merge, found.fell_back, found.trust) == (0.42, 0.31, True, 0.0)
+    assert "too few" in found.reason
+
+
+def test_a_mirror_among_the_impostors_is_left_out() -> None:
+    clean = pairs()
+    mirrored = Evidence(clean.genuine, np.r_[clean.impostor, 0.97, 0.96], clean.tracks)
+    assert calibrate(mirrored, **PACK).impostor == 80
+
+
+def test_the_same_video_in_a_shrunken_space_gives_the_shrunken_thresholds() -> None:
+    """Strangers at cosine 0.84 instead of 0: cos -> 0.84 + 0.16 cos."""
+    wide = calibrate(pairs(), link=0.15, merge=0.05)
+    shrunk = Evidence(0.84 + 0.16 * pairs().genuine, 0.84 + 0.16 * pairs().impostor, 40)
+    narrow = calibrate(shrunk, link=0.84 + 0.16 * 0.15, merge=0.84 + 0.16 * 0.05)
+    assert (narrow.link, narrow.merge) == pytest.approx((0.84 + 0.16 * wide.link, 0.84 + 0.16 * wide.merge))
+
+
+def test_euclidean_distances_are_calibrated_as_distances() -> None:
+    cosine = pairs()
+    far = Evidence(np.sqrt(2 - 2 * cosine.genuine), np.sqrt(2 - 2 * cosine.impostor), 40)
+    found = calibrate(far, link=float(np.sqrt(2 - 2 * 0.15)), merge=float(np.sqrt(2 - 2 * 0.05)), metric="euclid")
+    expected = calibrate(cosine, link=0.15, merge=0.05)
+    assert found.merge == pytest.approx(np.sqrt(2 - 2 * expected.merge))
+
+
+def test_curves_run_from_all_refused_to_all_taken() -> None:
+    curve = calibrate(pairs(), **PACK).curve
+    assert curve.threshold[0] > curve.threshold[-1]
+    assert (curve.false_merge[0], curve.false_merge[-1]) == (0.0, 1.0)
+    assert curve.false_split[-1] == 0.0
+
+
+def test_evidence_comes_from_halves_of_tracks_and_tracks_in_one_frame() -> None:
+    x = [looks(c, 6, 0.9, n) for n, c in enumerate(centres(3))]
+    tracks = [
+        Tracklet(n + 1, "film", 0.0, 1.0, 6, unit(v.mean(0)), v, 0.9, frozenset({n} if n else ()))
+        for n, v in enumerate(x)
+    ]
+    found = evidence(tracks)
+    assert (len(found.genuine), len(found.impostor), found.tracks) == (3, 2, 3)
+    assert found.genuine.min() > 0.8
+    assert found.impostor.max() < 0.5
+
+
+def test_a_budget_that_is_no_share_is_refused() -> None:
+    with pytest.raises(ConfigError, match="budget"):
+        calibrate(pairs(), **PACK, budget=1.0)
