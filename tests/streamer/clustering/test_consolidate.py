@@ -11,9 +11,13 @@ def planned(number: list[int], cluster: list[int], sizes: list[int] | None = Non
     keys = np.arange(len(number))
     fresh = iter(range(100, 200))
     target, steps = plan(
-        Diff(keys, np.asarray(cluster)), keys, np.asarray(number), np.asarray(sizes or [1] * len(number)), pinned or set(),
+        Diff(keys, np.asarray(cluster)),
+        keys,
+        np.asarray(number),
+        np.asarray(sizes or [1] * len(number)),
+        pinned or set(),
         lambda: next(fresh),
-    )  # fmt: skip
+    )
     return target.tolist(), steps
 
 
@@ -48,8 +52,12 @@ def test_a_number_that_loses_all_goes_along_with_its_largest_part() -> None:
 
 def test_exemplars_the_snapshot_did_not_know_go_with_the_larger_part_of_their_identity() -> None:
     target, steps = plan(
-        Diff(np.array([0, 1, 2]), np.array([0, 1, 1])), np.array([0, 1, 2, 7, 8]), np.array([1, 1, 1, 1, 4]), np.ones(5, int),
-        set(), lambda: 50,
-    )  # fmt: skip
+        Diff(np.array([0, 1, 2]), np.array([0, 1, 1])),
+        np.array([0, 1, 2, 7, 8]),
+        np.array([1, 1, 1, 1, 4]),
+        np.ones(5, int),
+        set(),
+        lambda: 50,
+    )
     assert target.tolist() == [50, 1, 1, 1, 4]
     assert steps == [(1, 50, False)]
