@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     {"items", "errors"},
-    {"geometry", "vectors", "intervals"},
+    {"geometry", "vectors", "intervals", "watching"},
     {"crops", "aliases", "flow"},
     {"sources", "models", "tracking", "clustering", "timeline", "ledger", "store", "reports", "evaluation"},
     {"stages", "testing", "library"},
