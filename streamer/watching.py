@@ -18,7 +18,7 @@ CONNECTING, LIVE, STALLED, DOWN, STOPPED = "connecting", "live", "stalled", "dow
 class Seen:
     """One followed face in one processed live frame."""
 
-    track: int  # number of the open track, unique in the run
+    track: int  # number of the open track, unique in the run: the one that `ended` and its events will name
     box: tuple[float, float, float, float]  # pixels of the displayed frame
     score: float
     identity: int | None  # provisional identity as of now, aliases resolved; None = not yet known
