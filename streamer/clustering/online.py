@@ -94,7 +94,9 @@ class OnlineClusterer(Repair):
         self.q_seed, self.max_exemplars = q_seed, max_exemplars
         self.remerge_every, self.consolidate_growth = remerge_every, consolidate_growth
         self.retry_bar = RETRY * self.unit
-        self.reach = self.join_bars.many  # nothing farther is looked at: neither joined nor remembered as a neighbour
+        # Nothing farther is looked at: neither joined nor remembered as a neighbour. Where `link` is stricter than
+        # `merge`, as far as two single tracks may be merged, or the re-merges would have no pairs to look at.
+        self.reach = max(self.join_bars.many, self.merge_bars.one)
         counts = np.arange(FULL + 1)
         counts[0] = 1
         self._join = self.join_bars.at(counts, np.ones(FULL + 1, np.int64)).tolist()  # by min(tracks, FULL)
