@@ -8,20 +8,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+from streamer.processing.base import SourceProgress
+
 PLAIN_EVERY = 10.0  # seconds between plain lines: often enough to see life, rare enough for a log
-
-
-@dataclass(slots=True)
-class SourceProgress:
-    """What is known of one source while it runs."""
-
-    name: str
-    total: float | None = None  # seconds of video
-    done: float = 0.0
-    frames: int = 0
-    faces: int = 0
-    tracks: int = 0
-    state: str = "waiting"
 
 
 @dataclass(slots=True)
@@ -70,6 +59,13 @@ class Progress:
 
     def source(self, name: str) -> SourceProgress:
         return self.sources.setdefault(name, SourceProgress(name))
+
+    def say(self, text: str) -> None:
+        """A line for a person, above the bars."""
+        if self._bars is not None:
+            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(text, file=self.out, flush=True)
 
     def tick(self, name: str, *, force: bool = False) -> None:
         """Shows what changed, if it is time to."""

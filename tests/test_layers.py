@@ -15,6 +15,7 @@ LAYERS = [
     {"sources", "models", "tracking", "clustering", "timeline", "ledger", "store", "reports", "evaluation"},
     {"stages", "testing", "library"},
     {"config"},
+    {"processing"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 FILES = sorted((ROOT / "streamer").rglob("*.py")) + sorted((ROOT / "pipelines").rglob("*.py"))

@@ -1,0 +1,57 @@
+"""What really ran: counts that add up, and everything it takes to repeat a run."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from streamer import __version__
+from streamer.config import Config
+
+PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "av", "faiss-cpu", "onnxruntime", "onnxruntime-gpu")
+
+
+def run_stats(source: Any, follow: Any, embed: Any, cpu: float) -> dict[str, Any]:
+    """Counts that add up: read = processed + dropped by reason + failed. `cpu` is process CPU seconds."""
+    s = source.stats
+    return {
+        "frames": {"read": s.read, "processed": follow.frames, "dropped": dict(s.dropped), "failed": s.failed},
+        "detector_calls": follow.looks,
+        "faces_detected": follow.faces,
+        "faces_embedded": embed.embedded,
+        "rejected": {**follow.tracker.rejected, **embed.rejected},
+        "cuts": follow.cuts,
+        "stride": {str(k): n for k, n in sorted(follow.stride.looks.items())},
+        "warnings": list(s.warnings),
+        "cpu_seconds": round(cpu, 3),
+        "cpu_ms_per_frame": round(1000 * cpu / max(1, follow.frames), 3),
+    }
+
+
+def manifest(config: Config, models: Any, info: Any, stats: dict[str, Any]) -> dict[str, Any]:
+    """What it takes to repeat the run, and what really ran."""
+    from streamer.models.packs import describe
+
+    return {
+        "whowhen": __version__,
+        "python": platform.python_version(),
+        "packages": installed(),
+        "source": {"path": info.uri, "codec": info.codec, "width": info.width, "height": info.height},
+        "config": {p: {"value": v, "origin": o} for p, v, o in config.show()},
+        "models": describe(models.pack),
+        "model_id": models.embedder.model,
+        "devices": models.devices,
+        **stats,
+    }
+
+
+def installed() -> dict[str, str]:
+    """Version of every package that has a say in the result, of those that are here."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
