@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipelines.exits import DONE, SOME_FAILED, WARNING, exit_code
 from pipelines.progress import Progress
 from streamer.config import Config
 from streamer.processing.file import Done
@@ -39,12 +40,10 @@ class Result:
     @property
     def exit_code(self) -> int:
         """0 done, 3 with a warning, 5 when some of several failed, else the code of the one failure."""
-        from pipelines.cli import exit_code
-
-        failed = [s for s in self.sources if s.error is not None]
+        failed = [s.error for s in self.sources if s.error is not None]
         if failed:
-            return exit_code(failed[0].error) if len(failed) == len(self.sources) else 5  # type: ignore[arg-type]
-        return 3 if any(s.state == "partial" for s in self.sources) else 0
+            return exit_code(failed[0]) if len(failed) == len(self.sources) else SOME_FAILED
+        return WARNING if any(s.state == "partial" for s in self.sources) else DONE
 
 
 def run(job: Job, progress: Progress) -> Result:
