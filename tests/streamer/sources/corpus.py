@@ -193,6 +193,75 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", width, height, 1, 0, 0, 0, 0) + bytes(64)
 
 
+def unknown_codec(data: bytearray) -> bytes:
+    return bytes(data).replace(b"avc1", b"zzz9")
+
+
+def encrypted(data: bytearray) -> bytes:
+    """The sample entry says `encv` (common encryption) and the pictures are noise."""
+    begin = data.find(b"mdat") + 4
+    data[begin + 40 : begin + 8000] = random.Random(3).randbytes(7960)
+    return bytes(data).replace(b"avc1", b"encv")
+
+
+def lying_duration(data: bytearray) -> bytearray:
+    """Movie, track and media say 100 times the length, the sample table does not."""
+    for box, at in ((b"mvhd", 20), (b"mdhd", 20), (b"tkhd", 24)):
+        place = data.find(box) + at
+        (was,) = struct.unpack_from(">I", data, place)
+        struct.pack_into(">I", data, place, was * 100)
+    return data
+
+
+def codec_changes(path: Path) -> None:
+    """A transport stream of H.264 that goes on as MPEG-2 under the same number."""
+    encode(path, kind="mpegts")
+    first = path.read_bytes()
+    encode(path, [t + 2 for t in TIMES], codec="mpeg2video", kind="mpegts")
+    path.write_bytes(first + path.read_bytes())
+
+
+def many_streams(path: Path) -> None:
+    """The scene, and sixty sound tracks."""
+    with av.open(str(path), "w", format="matroska") as out:
+        video = out.add_stream("mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
+        for _ in range(60):
+            out.add_stream("aac", rate=44_100)
+        for k, time in enumerate(TIMES[:10]):
+            frame = av.VideoFrame.from_ndarray(SCENE.draw(time), format="bgr24")
+            frame.pts, frame.time_base = k, Fraction(1, 25)
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+
+
+def deep_boxes(path: Path) -> None:
+    """Twenty thousand boxes, each inside the one before."""
+    depth = 20_000
+    sizes = [8 * (depth - k) for k in range(depth)]
+    body = b"".join(struct.pack(">I4s", size, b"udta") for size in sizes)
+    path.write_bytes(
+        struct.pack(">I4s4sI", 16, b"ftyp", b"isom", 0) + struct.pack(">I4s", 8 + len(body), b"moov") + body
+    )
+
+
+def sparse(path: Path) -> None:
+    """A terabyte of nothing that takes no disk."""
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+def much_metadata(path: Path) -> None:
+    """A title of five megabytes."""
+    encode(path, TIMES[:10])
+    data = bytearray(path.read_bytes())
+    at = data.find(b"moov") - 4
+    (size,) = struct.unpack_from(">I", data, at)
+    text = struct.pack(">I4s", 5_000_008, b"udta") + struct.pack(">I4s", 5_000_000, b"name") + b"x" * 4_999_992
+    struct.pack_into(">I", data, at, size + len(text))
+    path.write_bytes(bytes(data[: at + size]) + text + bytes(data[at + size :]))
+
+
 def neighbour(path: Path) -> Path:
     """A good file beside `path`, that a hostile one points at."""
     other = path.with_name("neighbour.mp4")
@@ -227,6 +296,7 @@ def bound_socket(path: Path) -> None:
 
 
 SLOW_THEN_FAST = [0.0, 0.04, 0.08, 0.5, 0.9, 1.0, 1.04, 1.08, 1.8]
+QUIET = {"preset": "ultrafast", "x265-params": "log-level=none"}
 FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 ROTATED = {"form": "yuv420p"}
 EVIL = "http://127.0.0.1:{port}/x.ts"  # the port of a probe that counts connections
@@ -246,6 +316,10 @@ ROWS = [
     Row("ten_bit.mp4", plain(form="yuv420p10le")),
     Row("gray16.mkv", plain(codec="ffv1", form="gray16le"), faces=False),
     Row("alpha.mov", plain(codec="prores_ks", form="yuva444p10le", options={"profile": "4444"})),
+    Row("hevc10.mp4", plain(times=TIMES[:10], codec="libx265", form="yuv420p10le", options=QUIET), frames=(10, 10)),
+    Row("vp9.webm", plain(times=TIMES[:10], codec="libvpx-vp9", options={"deadline": "realtime"}), frames=(10, 10)),
+    Row("av1.mkv", plain(times=TIMES[:10], codec="libsvtav1", options={"preset": "12"}), frames=(10, 10)),
+    Row("interlaced.mp4", plain(options={"flags": "+ildct+ilme", "x264-params": "interlaced=1"})),
     Row("mpeg2.mpg", plain(codec="mpeg2video"), frames=(50, 50)),
     Row("odd.mkv", plain(codec="ffv1", form="yuv444p", size=(321, 241))),
     Row("odd420.mkv", plain(codec="ffv1", form="yuv420p", size=(321, 241))),
@@ -257,18 +331,27 @@ ROWS = [
     Row("starts_at_5.mkv", plain(times=[t + 5 for t in TIMES])),
     Row("long_gap.mkv", plain(times=[0.0, 0.04, 0.08, 28_800.0, 28_800.04]), frames=(5, 5)),
     Row("fast.mkv", plain(times=[k / 1000 for k in range(100)], rate=1000), frames=(100, 100)),
+    Row("lying_duration.mp4", changed(lying_duration)),
+    Row("wraps.ts", plain(times=[95_443.0 + t for t in TIMES], kind="mpegts")),
+    Row("many_streams.mkv", many_streams, frames=(10, 10)),
+    Row("much_metadata.mp4", much_metadata, frames=(10, 10)),
+    Row("no_rate.y4m", changed(lambda d: bytes(d).replace(b"F25:1", b"F0:0", 1), codec="rawvideo"), "any", (50, 50)),
     Row("wide_pixels.mp4", plain(aspect=Fraction(2, 1))),
     Row("turned_90.mp4", changed(matrix(0, 1, -1, 0))),
     Row("turned_180.mp4", changed(matrix(-1, 0, 0, -1))),
     Row("turned_270.mp4", changed(matrix(0, -1, 1, 0))),
     Row("mirrored.mp4", changed(matrix(-1, 0, 0, 1))),
     Row("upside_down.mp4", changed(matrix(1, 0, 0, -1))),
+    Row("transposed.mp4", changed(matrix(0, 1, 1, 0))),
     # names
     Row("line\nbreak.mp4", plain()),
     Row("-rf.mp4", plain()),
     Row("%03d.mp4", plain()),
     Row("concat:a|b.mp4", plain()),
-    Row("file:x.mp4", plain()),
+    Row("file:x.mp4", plain(times=TIMES[:5]), frames=(5, 5)),
+    Row("data:video,x.mp4", plain(times=TIMES[:5]), frames=(5, 5)),
+    Row("pipe:0.mp4", plain(times=TIMES[:5]), frames=(5, 5)),
+    Row("subfile,,start,0,end,9,,:a.mp4", plain(times=TIMES[:5]), frames=(5, 5)),
     Row("Ünï\u202efd cødé 名前.mp4", plain()),
     Row("<b>&'\"$(id).mp4", plain()),
     Row("x" * 240 + ".mp4", plain()),
@@ -289,6 +372,7 @@ ROWS = [
     Row("flipped.mp4", changed(flips(3000), container={"movflags": "faststart"}), "partial", (20, 50)),
     Row("no_time_scale.mp4", changed(no_time_scale), "partial", (1, 50)),
     Row("two_recordings.ts", two_recordings, "partial", (95, 100), "clock began again"),
+    Row("codec_changes.ts", codec_changes, "partial", (45, 100)),
     Row("sizes_change.h264", sizes_change, "partial", (100, 100)),
     # nothing to see
     Row("missing.mp4", lambda path: None, "error", says="does not exist"),
@@ -302,6 +386,10 @@ ROWS = [
     Row("header.mp4", changed(lambda data: data[:32]), "error", says="not a video"),
     Row("no_index.mp4", changed(cut(0.8)), "error", says="not a video"),
     Row("no_setup.mp4", changed(broken_decoder_setup), "error", says="not one picture"),
+    Row("unknown_codec.mp4", changed(unknown_codec), "error"),
+    Row("encrypted.mp4", changed(encrypted), "error"),
+    Row("deep_boxes.mp4", deep_boxes, "error", says="not a video"),
+    Row("sparse.mp4", sparse, "error", says="zeros only"),
     Row("sound_only.mp4", sound_only, "error", says="no video stream"),
     Row("pipe.mp4", lambda path: os.mkfifo(path), "error", says="is a pipe"),
     Row("folder.mp4", lambda path: path.mkdir(), "error", says="is a folder"),
@@ -326,6 +414,10 @@ ROWS = [
     Row("playlist_named.mp4", playlist(None), "error", says="a playlist"),
     Row("http.m3u8", playlist(EVIL), "error", says="a playlist"),
     Row("tcp.m3u8", playlist("tcp://127.0.0.1:{port}"), "error", says="a playlist"),
+    Row("rtsp.m3u8", playlist("rtsp://127.0.0.1:{port}/x"), "error", says="a playlist"),
+    Row("data.m3u8", playlist("data:video/mp4;base64,AAAA"), "error", says="a playlist"),
+    Row("key.m3u8", playlist('x.ts\n#EXT-X-KEY:METHOD=AES-128,URI="' + EVIL + '"'), "error", says="a playlist"),
+    Row("master.m3u8", raw("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n" + EVIL + "\n"), "error", says="a playlist"),
     Row("crypto.m3u8", playlist("crypto+" + EVIL), "error", says="a playlist"),
     Row("concat_named.mp4", concat, "error", says="a list of other files"),
     Row("concat_itself.mp4", raw("ffconcat version 1.0\nfile concat_itself.mp4\n"), "error"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from streamer.errors import SourceError
 from streamer.sources.file import FileSource
 from streamer.sources.redact import shown
 from streamer.testing import FakeDetector
-from tests.streamer.sources.corpus import ROWS, Row, changed, encode, flips
+from tests.streamer.sources.corpus import ROWS, Row, changed, encode, flips, unreadable
 
 LIMIT_S = 20.0  # processor seconds of one row; the worst takes well under one
 
@@ -71,7 +72,7 @@ def build(row: Row, folder: Path, port: int) -> Path:
 @pytest.mark.parametrize("row", ROWS, ids=lambda r: shown(r.name[:40]))
 def test_each_input_has_its_stated_outcome(row: Row, folder: Path, probe: Probe) -> None:
     if row.name == "unreadable.mp4" and os.geteuid() == 0:
-        pytest.skip("root may read every file")
+        pytest.skip("root may read every file: see the test below")
     path = build(row, folder, probe.port)
     begun = time.process_time()
     if row.kind == "error":
@@ -80,6 +81,20 @@ def test_each_input_has_its_stated_outcome(row: Row, folder: Path, probe: Probe)
         read(row, path)
     assert time.process_time() - begun < LIMIT_S
     assert probe.connections == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not read")
+def test_a_file_of_somebody_else_is_refused() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "unreadable.mp4"
+        unreadable(path)
+        os.seteuid(65_534)
+        try:
+            with pytest.raises(SourceError, match=r"cannot be opened \(Permission denied\). Check its rights."):
+                FileSource(path)
+        finally:
+            os.seteuid(0)
 
 
 def refused(row: Row, path: Path) -> None:
