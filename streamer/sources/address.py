@@ -1,0 +1,115 @@
+"""Where a camera is: its address with credentials put in from elsewhere, and the same without them for everybody."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from streamer.errors import ConfigError, SourceError
+from streamer.sources.redact import redact, shown
+
+SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "srt", "udp", "rtp", "tcp")
+# what FFmpeg may open on behalf of an address; never `file`: a playlist could name local files
+_NESTED = {
+    "rtsp": "rtp,udp,tcp",
+    "rtsps": "rtp,udp,tcp,tls",
+    "rtmp": "tcp",
+    "rtmps": "tcp,tls",
+    "http": "tcp,https,tls,crypto",
+    "https": "tcp,http,tls,crypto",
+    "rtp": "udp",
+}
+_PLACE = re.compile(r"\$\{(\w+)\}")
+_PARTS = re.compile(r"^(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?:(?P<user>[^/?#]*)@)?(?P<rest>.*)$", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Made by `parse_address`. `shown` is for people; `url` holds the credentials and goes to the decoder alone."""
+
+    url: str = field(repr=False)
+    shown: str
+    scheme: str  # "device" for a local camera
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def whitelist(self) -> str:
+        """The protocols FFmpeg may use for it."""
+        nested = _NESTED.get(self.scheme)
+        return self.scheme + (f",{nested}" if nested else "")
+
+    def clean(self, text: str) -> str:
+        """`text` without this address's credentials, on one line."""
+        return shown(redact(text, *self.secrets))
+
+
+def parse_address(
+    text: str, *, user: str = "", password: str = "", environment: Mapping[str, str] | None = None
+) -> Address:
+    """The address of `text`: a URL of one of `SCHEMES` or a device (`/dev/video0`).
+
+    `${NAME}` is taken from the environment; `user` and `password` are put in front of the host. ConfigError for a
+    variable that is not set, SourceError for anything else that is no camera.
+    """
+    secrets: list[str] = []
+    url = _filled(text, os.environ if environment is None else environment, secrets)
+    if url.startswith("/dev/"):
+        return Address(url, shown(url), "device")
+    found = _PARTS.match(url)
+    scheme = found["scheme"].lower() if found else ""
+    if found is None or scheme not in SCHEMES:
+        told = redact(shown(url), *secrets)
+        raise SourceError(
+            f"{told}: is not the address of a camera. Give a device (/dev/video0) or a URL of {', '.join(SCHEMES)}."
+        )
+    if user or password:
+        url = f"{found['scheme']}://{quote(user, safe='')}:{quote(password, safe='')}@{found['rest']}"
+        secrets += [password]
+    elif found["user"]:
+        _, _, word = found["user"].partition(":")
+        secrets += [word]
+    known = dict.fromkeys(form for s in secrets for form in (s, unquote(s), quote(s, safe="")) if len(form) > 2)
+    return Address(url, shown(redact(url, *known)), scheme, tuple(known))
+
+
+def holds_password(text: str) -> bool:
+    """Whether an address carries a password in plain text (not as `${NAME}`)."""
+    found = _PARTS.match(text)
+    word = (found["user"] or "").partition(":")[2] if found else ""
+    return bool(word) and not _PLACE.fullmatch(word)
+
+
+def read_secret(path: Path) -> str:
+    """The password in a file that only its owner may read (0600): its first line. ConfigError otherwise."""
+    try:
+        mode = path.stat().st_mode
+        word = path.read_text("utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise ConfigError(f"{path}: the password cannot be read ({reason}). Check password_file.") from error
+    if not stat.S_ISREG(mode) or mode & 0o077:
+        raise ConfigError(f"{path} holds a password and others may read it. Run: chmod 600 {path}")
+    if not word:
+        raise ConfigError(f"{path} is empty. Write the password into its first line.")
+    return word
+
+
+def _filled(text: str, environment: Mapping[str, str], secrets: list[str]) -> str:
+    """`text` with `${NAME}` replaced; quoted where it stands for a part of user:password@."""
+    at = text.rfind("@")
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in environment:
+            raise ConfigError(f"{match[0]} is not set in the environment. Set it, or use password_file.")
+        word = environment[match[1]]
+        whole = match.span() == (0, len(text))
+        if not whole:
+            secrets.append(word)
+        return quote(word, safe="") if match.end() <= at else word
+
+    return _PLACE.sub(value, text)
