@@ -73,7 +73,7 @@ def see(path: Path, detector: SCRFD, labels: Path) -> Clip:
 
 def run(clip: Clip, preset: str) -> tuple[list[Track], StrideController, float]:
     """Tracks, the stride with its record, CPU seconds of tracker and stride."""
-    stride, tracker, tracks = StrideController(preset), OverlapTracker(), []
+    stride, tracker, tracks = StrideController(preset=preset), OverlapTracker(), []
     before = time.process_time()
     for frame, cut, faces in zip(clip.frames, clip.cuts, clip.faces):
         if cut:

@@ -25,8 +25,8 @@ from streamer.errors import ConfigError
 SECTIONS: dict[str, str] = {
     "source": "streamer.sources.file:FileSource",
     "shots": "streamer.tracking.shots:ShotDetector",
-    "stride": "streamer.tracking.interval:IntervalStride",
-    "tracker": "streamer.tracking.linear:LinearTracker",
+    "stride": "streamer.tracking.stride:StrideController",
+    "tracker": "streamer.tracking.overlap:OverlapTracker",
     "clusterer": "streamer.clustering.online:OnlineClusterer",
 }
 ENVIRONMENT_PREFIX = "WHOWHEN__"

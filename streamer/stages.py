@@ -7,31 +7,38 @@ Detection is wanted on few frames and embedding on few faces of a track, so embe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from streamer.clustering.base import Clusterer
 from streamer.crops import align, complete_landmarks, cut, head_pose, rate_face, sharpness
-from streamer.items import F32, U8, Event, Faces, FaceSample, Frame, Track, Tracklet
+from streamer.items import F32, Event, Faces, FaceSample, Frame, Track, Tracklet
 from streamer.models.base import Detector, Embedder, Quality
-from streamer.tracking.interval import IntervalStride
-from streamer.tracking.linear import LinearTracker, nested
-from streamer.tracking.shots import ShotDetector
+from streamer.tracking.base import ShotDetector, Stride, Tracker
+from streamer.tracking.split import split_mixed
+from streamer.tracking.stride import RecallCheck
 from streamer.vectors import mean_direction, weighted_mean
+
+HORIZON = 900.0  # s: three times the longest track there is (OverlapTracker.longest)
 
 
 @dataclass(slots=True)
 class Follow:
-    """Frames in, finished tracks out: cuts, the detector where it is due, tracks, and crops of their best faces."""
+    """Frames in, finished tracks out: cuts, the detector where it is due, tracks, and crops of their best faces.
+
+    With `check`, the detector also looks at a few frames where it was not due; those faces are only compared with the
+    tracks, to tell what looking rarely cost.
+    """
 
     detector: Detector
     template: str
-    tracker: LinearTracker
+    tracker: Tracker
     shots: ShotDetector
-    stride: IntervalStride
+    stride: Stride
+    check: RecallCheck | None = None
     batch: int = 1
     name: str = "follow"
     frames: int = 0
@@ -45,46 +52,52 @@ class Follow:
             is_cut = self.shots.is_cut(frame)
             if is_cut:
                 self.cuts.append(frame.time)
-                yield from self.tracker.cut()
+                yield from self._ended(self.tracker.cut())
             self.frames += 1
-            self.tracker.tell(frame)
-            if self.stride.due(frame.index, frame.time, is_cut):
-                yield from self._look(frame)
+            due = self.stride.due(frame, is_cut, self.tracker.following())
+            found = self._look(frame) if due else None
+            yield from self._ended(self.tracker.update(frame, found))
+            if found is not None:
+                self._sample(frame, found)
+            elif self.check is not None and self.check.wants(frame):
+                self.check.note(frame, self._detect(frame))
 
     def flush(self) -> list[Track]:
-        return self.tracker.flush()
+        return self._ended(self.tracker.flush())
 
-    def _look(self, frame: Frame) -> list[Track]:
+    def _ended(self, tracks: list[Track]) -> list[Track]:
+        if self.check is not None:
+            self.check.add(tracks)
+        return tracks
+
+    def _look(self, frame: Frame) -> Faces:
+        found = self._detect(frame)
         self.looks += 1
-        found = self.detector.detect_pictures([frame.picture], [(frame.width, frame.height)])[0]
-        found = found.take(np.asarray(nested(found), np.int64))
         self.faces += len(found)
-        owners, ended, changed = self.tracker.associate(frame, found)
-        self._sample(frame, found, owners)
-        self.stride.plan(self.tracker.open, changed)
-        return ended
+        return found
 
-    def _sample(self, frame: Frame, faces: Faces, owners: Sequence[Any]) -> None:
-        """Cuts a face out only where it would be among the best of its track."""
+    def _detect(self, frame: Frame) -> Faces:
+        return self.detector.detect_pictures([frame.picture], [(frame.width, frame.height)])[0]
+
+    def _sample(self, frame: Frame, faces: Faces) -> None:
+        """Cuts a face out only where it would be among the best of its track, were it sharp."""
         if not len(faces):
             return
         points = complete_landmarks(faces.landmarks, faces.boxes)
         poses = head_pose(points)
-        image: U8 | None = None
-        for i, owner in enumerate(owners):
-            box = faces.boxes[i]
-            width, score = float(box[2] - box[0]), float(faces.scores[i])
-            best = rate_face(width, poses[i], 1.0, score).value  # as good as it could be, were it sharp
-            if not self.tracker.wants(owner, frame.time, best):
-                continue
-            image = frame.image if image is None else image
-            crop = align(image, points[i : i + 1], self.template)[0]
-            quality = rate_face(width, poses[i], float(sharpness(crop[None])[0]), score).value
-            if self.tracker.wants(owner, frame.time, quality):
-                x1, y1, x2, y2, yaw, pitch, roll = (float(v) for v in (*box, *poses[i]))
-                where, pose = (x1, y1, x2, y2), (yaw, pitch, roll)
-                face = cut(image, box)
-                self.tracker.keep(owner, FaceSample(frame.index, frame.time, where, score, crop, quality, pose, face))
+        widths = faces.boxes[:, 2] - faces.boxes[:, 0]
+        hopes = [rate_face(w, p, 1.0, s).value for w, p, s in zip(widths.tolist(), poses, faces.scores.tolist())]
+        chosen = self.tracker.wanted(hopes)
+        if not len(chosen):
+            return
+        image = frame.image
+        crops = align(image, points[chosen], self.template)
+        for i, crop, sharp in zip(chosen.tolist(), crops, sharpness(crops).tolist()):
+            box, score = faces.boxes[i], float(faces.scores[i])
+            quality = rate_face(float(widths[i]), poses[i], sharp, score).value
+            x1, y1, x2, y2, yaw, pitch, roll = (float(v) for v in (*box, *poses[i]))
+            where, pose, face = (x1, y1, x2, y2), (yaw, pitch, roll), cut(image, box)
+            self.tracker.keep(i, FaceSample(frame.index, frame.time, where, score, crop, quality, pose, face))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +122,16 @@ def centre(embeddings: F32, weights: F32, metric: str) -> F32:
     return mean_direction(embeddings, weights) if metric == "cosine" else weighted_mean(embeddings, weights)
 
 
+class _Alive(NamedTuple):
+    """When a track was alive: frames first..last of a shot, until `end` seconds."""
+
+    track: int
+    first: int
+    last: int
+    shot: int
+    end: float
+
+
 @dataclass(slots=True)
 class Embed:
     """Tracks in, embedded tracks out: rates and embeds the best faces of several tracks in one batch, splits mixed
@@ -120,12 +143,12 @@ class Embed:
     embedder: Embedder
     quality: Quality | None
     first_id: int
-    split: Callable[[Track, F32], list[Track]] | None = None
     batch: int = 16
     name: str = "embed"
     rejected: dict[str, int] = field(default_factory=dict)
     embedded: int = 0
-    _recent: list[tuple[int, int, int, int]] = field(default_factory=list)  # id, first frame, last frame, shot
+    splits: int = 0
+    _recent: list[_Alive] = field(default_factory=list)
 
     def process(self, items: Sequence[Track]) -> Iterator[Embedded]:
         """One `Embedded` per track, in order; more where a mixed track is split."""
@@ -156,7 +179,8 @@ class Embed:
             for i, (s, v) in enumerate(zip(track.samples, vectors, strict=True))
         )
         track = replace(track, samples=samples)
-        parts = self.split(track, vectors) if self.split is not None else [track]
+        parts = split_mixed(track, vectors, self.embedder.thresholds.pair, self.embedder.metric)
+        self.splits += len(parts) - 1
         for part in parts:
             part = self._renumber(part)
             yield Embedded(part, self._tracklet(part))
@@ -193,11 +217,12 @@ class Embed:
         )
 
     def _conflicts(self, track: Track) -> frozenset[int]:
-        """Earlier tracks alive in one of this track's frames; older shots are forgotten, they cannot overlap."""
+        """Earlier tracks alive in one of this track's frames. Forgotten are older shots, and what ended so long ago
+        that no track that ends now can have begun by then."""
         first, last = int(track.rows.frames[0]), int(track.rows.frames[-1])
-        self._recent = [r for r in self._recent if r[3] >= track.shot]
-        found = frozenset(i for i, f, t, _ in self._recent if f <= last and t >= first)
-        self._recent.append((track.number, first, last, track.shot))
+        self._recent = [r for r in self._recent if r.shot >= track.shot and r.end > track.end - HORIZON]
+        found = frozenset(r.track for r in self._recent if r.first <= last and r.last >= first)
+        self._recent.append(_Alive(track.number, first, last, track.shot, track.end))
         return found
 
     def _count(self, reason: str) -> None:

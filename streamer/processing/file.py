@@ -91,14 +91,17 @@ class FileWorker:
 
     def _process(self, path: Path, source: Any, content: str) -> Done:
         from streamer.stages import Assign, Embed, Follow
+        from streamer.tracking.stride import RecallCheck
 
         shown = self.listener.source(path.name)
         shown.total, shown.state = source.info.duration, "running"
         began = time.process_time()
         make = self.config.make
         record = self._begin(path, source.info, content)
+        stride = make("stride")
+        check = RecallCheck(least=self.models.detector.score) if stride.is_sparse else None
         follow = Follow(
-            self.models.detector, self.models.embedder.template, make("tracker"), make("shots"), make("stride")
+            self.models.detector, self.models.embedder.template, make("tracker"), make("shots"), stride, check
         )
         embed = Embed(self.models.embedder, self.models.quality, self.store.next_track())
 

@@ -66,8 +66,10 @@ class Tracker(Protocol):
 
     `update` returns the tracks that ended with it (rows filled in for every frame they were alive in), `cut` closes
     all of them at a shot boundary before the new frame, `flush` at the end of the source. A track keeps its number
-    from its first detection on; numbers of tracks that never counted are left out.
+    from its first detection on; numbers of tracks that never counted are left out, and `rejected` counts their faces.
     """
+
+    rejected: dict[str, int]
 
     def update(self, frame: Frame, faces: Faces | None) -> list[Track]: ...
     def cut(self) -> list[Track]: ...

@@ -27,6 +27,7 @@ RECENT = 12  # ended tracks whose lives are told to the stride
 REACH, PACE = 0.5, 1.5
 UNSEEN = 4  # gaps a track outlives when nobody looked: a small budget of looks, or a camera that was away
 FORBIDDEN = 1e6
+BRIEF = "seen once, and not clearly"
 
 
 @dataclass(slots=True)
@@ -87,6 +88,7 @@ class OverlapTracker:
             )
         self.high, self.confirm, self.gap, self.quick, self.weak = high, confirm, gap, quick, weak
         self.best, self.apart, self.longest, self.source = best, apart, longest, source
+        self.rejected: dict[str, int] = {}  # detections of tracks that never counted, by reason
         self._paths: list[_Path] = []
         self._motion = Motion.empty()
         self._log_frames: array[int] = array("q")  # frames told, back to the start of the oldest open track
@@ -239,6 +241,8 @@ class OverlapTracker:
         going[rows] = False
         self._paths = [p for p, stays in zip(self._paths, going) if stays]
         self._motion.keep(going)
+        if brief := sum(not self._counts(p) for p in closing):
+            self.rejected[BRIEF] = self.rejected.get(BRIEF, 0) + brief
         return [self._track(p, self._until(p, now, at_edge), False) for p in closing if self._counts(p)]
 
     def _counts(self, path: _Path) -> bool:

@@ -40,7 +40,7 @@ def looks(
 
 
 def test_accurate_looks_at_every_frame() -> None:
-    assert looks(StrideController("accurate"), frames=30) == list(range(30))
+    assert looks(StrideController(preset="accurate"), frames=30) == list(range(30))
 
 
 def test_balanced_looks_at_every_fifth_frame_of_a_quiet_scene() -> None:
@@ -55,18 +55,18 @@ def test_looks_are_spaced_in_seconds(fps: float, k: int) -> None:
 
 
 def test_a_cut_is_looked_at_at_once() -> None:
-    found = looks(StrideController("fast"), frames=30, cuts=(11, 13))
+    found = looks(StrideController(preset="fast"), frames=30, cuts=(11, 13))
     assert {11, 13} <= set(found)
 
 
 def test_faces_that_move_bring_looks_closer() -> None:
     """2.5 widths a second: half a width is covered in 0.2 s; 10 widths a second: in 0.05 s, one frame."""
-    assert set(np.diff(looks(StrideController("fast"), lambda i: following(speed=2.5)))) == {5}
-    assert set(np.diff(looks(StrideController("balanced"), lambda i: following(speed=10.0)))) == {1}
+    assert set(np.diff(looks(StrideController(preset="fast"), lambda i: following(speed=2.5)))) == {5}
+    assert set(np.diff(looks(StrideController(preset="balanced"), lambda i: following(speed=10.0)))) == {1}
 
 
 def test_fast_has_a_floor() -> None:
-    assert set(np.diff(looks(StrideController("fast"), lambda i: following(speed=10.0)))) == {2}
+    assert set(np.diff(looks(StrideController(preset="fast"), lambda i: following(speed=10.0)))) == {2}
 
 
 def test_coming_and_going_brings_looks_closer_and_quiet_apart_again() -> None:
@@ -94,12 +94,12 @@ def test_everybody_being_new_after_a_cut_is_no_unrest() -> None:
 
 
 def test_the_budget_bounds_looks_per_second() -> None:
-    found = looks(StrideController("accurate", fps_budget=5), frames=250)
+    found = looks(StrideController(preset="accurate", fps_budget=5), frames=250)
     assert 49 <= len(found) <= 51
 
 
 def test_a_cut_runs_ahead_of_the_budget_and_is_paid_back() -> None:
-    found = looks(StrideController("accurate", fps_budget=2), frames=100, cuts=(3, 6))
+    found = looks(StrideController(preset="accurate", fps_budget=2), frames=100, cuts=(3, 6))
     assert found[:3] == [0, 3, 6]
     assert len(found) <= 100 / 25 * 2 + 1
 
@@ -115,7 +115,7 @@ def test_what_was_done_where_is_told() -> None:
 
 
 def test_the_record_is_bounded() -> None:
-    stride = StrideController("accurate")
+    stride = StrideController(preset="accurate")
     for i in range(30_000):
         stride.due(frame(i, fps=1), False, NOBODY)
     assert len(stride.windows) <= 1001
@@ -124,7 +124,7 @@ def test_the_record_is_bounded() -> None:
 
 def test_a_wrong_preset_names_the_right_ones() -> None:
     with pytest.raises(ConfigError, match="fast, balanced, accurate"):
-        StrideController("quick")
+        StrideController(preset="quick")
     with pytest.raises(ConfigError, match="above 0"):
         StrideController(fps_budget=0)
 
