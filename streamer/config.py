@@ -129,9 +129,9 @@ class Config:
         """The keyword arguments that were set for a section (defaults left out)."""
         return dict(self.values.get(section, {}))
 
-    def make(self, section: str, **fixed: Any) -> Any:
-        """The component of a section, built; `fixed` wins over nothing the user may set."""
-        return load_class(SECTIONS[section])(**fixed, **self.component(section))
+    def make(self, section: str, **usual: Any) -> Any:
+        """The component of a section, built; `usual` stands where the user set nothing."""
+        return load_class(SECTIONS[section])(**{**usual, **self.component(section)})
 
     def show(self) -> list[tuple[str, Any, str]]:
         """(section.key, value, origin) for every option there is."""

@@ -202,6 +202,7 @@ class FakeDetector:
     """Finds drawn faces by colour, within a pixel on arrays and about two on encoded video. `calls` counts pictures."""
 
     name = "fake"
+    score = 0.5
 
     def __init__(self, smallest: int = 12) -> None:
         self.smallest = smallest

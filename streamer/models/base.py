@@ -25,6 +25,7 @@ class Detector(Protocol):
     """Finds faces. `detect` takes full-size BGR images (h, w, 3) uint8 of any sizes and answers in their pixels."""
 
     name: str
+    score: float  # a face has at least this score; weaker ones, where a detector reports them, are only hints
 
     def detect(self, images: Sequence[U8]) -> list[Faces]: ...
     def input_size(self, width: int, height: int) -> tuple[int, int]:

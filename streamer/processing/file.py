@@ -98,11 +98,10 @@ class FileWorker:
         began = time.process_time()
         make = self.config.make
         record = self._begin(path, source.info, content)
-        stride = make("stride")
-        check = RecallCheck(least=self.models.detector.score) if stride.is_sparse else None
-        follow = Follow(
-            self.models.detector, self.models.embedder.template, make("tracker"), make("shots"), stride, check
-        )
+        stride, score = make("stride"), self.models.detector.score
+        tracker = make("tracker", high=score, confirm=score + 0.1 * (1 - score))
+        check = RecallCheck(least=score) if stride.is_sparse else None
+        follow = Follow(self.models.detector, self.models.embedder.template, tracker, make("shots"), stride, check)
         embed = Embed(self.models.embedder, self.models.quality, self.store.next_track())
 
         def keep(outcome: Any) -> None:

@@ -103,3 +103,9 @@ def test_the_digest_follows_the_values() -> None:
     assert a.digest() == b.digest()
     b.set("clusterer.eps", 0.2, "--set")
     assert a.digest() != b.digest()
+
+
+def test_what_the_user_set_stands_before_what_is_usual(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("clusterer: {eps: 0.1}")
+    toy = load("p", None, (), {}, tmp_path).make("clusterer", source=None, eps=0.7, linkage="single")
+    assert (toy.eps, toy.linkage) == (0.1, "single")

@@ -147,8 +147,8 @@ def test_the_check_counts_faces_that_no_track_shows() -> None:
         if check.wants(frame(i)):
             check.note(frame(i), faces(square(40, 45), square(120, 45), square(80, 80), scores=[0.8, 0.8, 0.3]))
     check.add([_row(0, 25, 41), _row(0, 39, 60)])
-    assert check.faces == 6  # frames 10, 20, 30; the weak one does not count
-    assert check.recall == pytest.approx(2 / 6)
+    assert check.faces == 8  # frames 2, 12, 22, 32; the weak one does not count
+    assert check.recall == pytest.approx(3 / 8)
 
 
 def test_the_check_without_a_face_has_no_answer() -> None:
