@@ -242,6 +242,19 @@ def cut(image: U8, box: Sequence[float] | F32, margin: float = 0.4, size: int = 
     return small
 
 
+def place_in_cut(
+    box: Sequence[float] | F32, width: int, height: int, margin: float = 0.4
+) -> tuple[float, float, float, float]:
+    """Where `cut` puts the box: x1, y1, x2, y2 as parts of the piece, 0 to 1. `width`, `height`: of the image."""
+    x1, y1, x2, y2 = (float(v) for v in box)
+    side = max(x2 - x1, y2 - y1, 2.0) * (1 + 2 * margin)
+    left, right = _window((x1 + x2) / 2, side, width)
+    top, bottom = _window((y1 + y2) / 2, side, height)
+    across = [min(1.0, max(0.0, (x - left) / (right - left))) for x in (x1, x2)]
+    down = [min(1.0, max(0.0, (y - top) / (bottom - top))) for y in (y1, y2)]
+    return across[0], down[0], across[1], down[1]
+
+
 def _window(centre: float, side: float, limit: int) -> tuple[int, int]:
     """Integer start and stop of a stretch of `side` around `centre`, moved into 0..limit; at least one pixel."""
     length = min(max(1, round(side)), limit)

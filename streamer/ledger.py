@@ -24,7 +24,7 @@ from typing import Any
 from streamer.aliases import Aliases
 from streamer.errors import StoreError
 
-KINDS = ("name", "merge", "same", "split", "not_same", "hide", "forget", "undo")
+KINDS = ("name", "merge", "same", "split", "not_same", "confirm", "hide", "forget", "undo")
 DISPLACED = 10_000_000  # added to a cluster's number when that number belongs to a person who lives elsewhere
 
 Labels = Mapping[int, int | None]
@@ -54,6 +54,8 @@ class Decision:
                 return f"the tracks of person {a['new']} return to person {a['person']}"
             case "not_same":
                 return f"persons {a['a']} and {a['b']} may become one"
+            case "confirm":
+                return f"the machine may move {len(a['tracks'])} tracks of person {a['person']} again"
             case "name":
                 return f"person {a['person']} has the name it had before"
             case "hide":
@@ -141,16 +143,17 @@ class Ledger:
 
     def split(self, view: View, person: int, tracks: Iterable[int], new: int, *, who: str, at: str) -> Decision:
         """Some tracks of a person are somebody else: `new`, a number never used before."""
-        mine, moved = _of(view, person), sorted(set(tracks))
-        foreign = sorted(set(moved) - set(mine))
-        if foreign or not moved:
-            raise StoreError(
-                f"person {person} has no track {foreign[0] if foreign else ''}; name tracks that are shown for it."
-            )
+        mine = _of(view, person)
+        moved = _some(mine, person, tracks)
         rest = [t for t in mine if t not in set(moved)]
         if not rest:
             raise StoreError(f"all tracks of person {person} were named: nothing would be left to split from.")
         return self.add("split", {"person": person, "new": new, "tracks": moved, "rest": rest}, who=who, at=at)
+
+    def confirm(self, view: View, person: int, tracks: Iterable[int], *, who: str, at: str) -> Decision:
+        """These tracks of a person are this person, whatever the machine thinks."""
+        sure = _some(_of(view, person), person, tracks)
+        return self.add("confirm", {"person": person, "tracks": sure}, who=who, at=at)
 
     def not_same(self, view: View, a: int, b: int, *, who: str, at: str) -> Decision:
         """Two people are two people: the machine never merges them."""
@@ -239,6 +242,19 @@ def _of(view: View, person: int) -> list[int]:
     return mine
 
 
+def _some(mine: Sequence[int], person: int, tracks: Iterable[int]) -> list[int]:
+    """Those tracks, ascending. StoreError when one is not the person's, or none is named."""
+    chosen = sorted(set(tracks))
+    foreign = sorted(set(chosen) - set(mine))
+    if foreign:
+        raise StoreError(
+            f"person {person} has no track {foreign[0]}. `whowhen people show {person} --tracks` lists its tracks."
+        )
+    if not chosen:
+        raise StoreError(f"no tracks of person {person} were named.")
+    return chosen
+
+
 def _anchors(marks: Iterable[Decision], aliases: Aliases, people: set[int]) -> dict[int, tuple[int, ...]]:
     """person -> tracks it had when it was named or hidden; the last such word about a track counts."""
     owner: dict[int, int] = {}
@@ -258,6 +274,8 @@ def _writes(e: Decision, active: bool) -> Iterator[tuple[int, int, int]]:
     elif e.kind == "split":
         yield from ((t, a["person"], a["new"] if active else a["person"]) for t in e.tracks("tracks"))
         yield from ((t, a["person"], a["person"]) for t in e.tracks("rest"))
+    elif e.kind == "confirm" and active:
+        yield from ((t, a["person"], a["person"]) for t in e.tracks("tracks"))
     elif e.kind == "not_same" and active:
         yield from ((t, a["a"], a["a"]) for t in e.tracks("a_tracks"))
         yield from ((t, a["b"], a["b"]) for t in e.tracks("b_tracks"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from streamer.aliases import Aliases
-from streamer.intervals import Interval, join, total
+from streamer.intervals import Interval, join, together, total
 from streamer.items import Appearance, Assigned, Dissolved, Event, Merged, Split
 
 REMOVED = "removed"  # the reason of the Assigned that takes an erased track out of the labels
@@ -137,22 +137,13 @@ def first_last(appearances: Iterable[Appearance]) -> dict[int, tuple[tuple[str, 
 
 def copresence(appearances: Iterable[Appearance]) -> dict[tuple[int, int], float]:
     """(a, b), a < b -> seconds both are in the picture, summed over sources; pairs that never meet are left out."""
-    edges: dict[str, list[tuple[float, int, int]]] = {}
-    for identity, per in intervals(appearances).items():
-        for source, parts in per.items():
-            edges.setdefault(source, []).extend(e for s, t in parts for e in ((s, 1, identity), (t, 0, identity)))
+    per: dict[str, list[tuple[int, float, float]]] = {}
+    for a in appearances:
+        per.setdefault(a.source, []).append((a.identity, a.start, a.end))
     out: dict[tuple[int, int], float] = {}
-    for marks in edges.values():
-        present: set[int] = set()
-        at = 0.0
-        for time, starts, identity in sorted(marks):
-            if time > at:
-                everyone = sorted(present)
-                for i, a in enumerate(everyone):
-                    for b in everyone[i + 1 :]:
-                        out[a, b] = out.get((a, b), 0.0) + time - at
-            at = time
-            (present.add if starts else present.discard)(identity)
+    for spans in per.values():
+        for pair, seconds in together(spans).items():
+            out[pair] = out.get(pair, 0.0) + seconds
     return dict(sorted(out.items()))
 
 

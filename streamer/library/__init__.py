@@ -9,6 +9,7 @@ with Library("people.db") as library:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,7 @@ from streamer.ledger import Decision, Ledger, View
 from streamer.library.people import Person, find, people_of
 from streamer.library.query import Found, Query, answer, parse
 from streamer.store import Store
-from streamer.timeline import JOIN_GAP, appearances
+from streamer.timeline import JOIN_GAP, appearances, screen_time
 
 __all__ = ["Found", "Library", "Person", "Query"]
 
@@ -90,7 +91,7 @@ class Library:
 
     def find(self, who: str | int) -> int:
         """The number of the person meant; merged numbers answer with their survivor."""
-        return find(self.view, who, self.store.aliases())
+        return find(self.view, who, self.store.aliases(), self.store.buried)
 
     def tracks(self, who: str | int) -> list[int]:
         """The tracks of a person, ascending."""
@@ -130,9 +131,10 @@ class Library:
             )
         return answer(query, found, self.find, sources)
 
-    def cast(self, source: str) -> set[int]:
-        """Everybody who appears in a source: the difference of two casts is a set difference."""
-        return {a.identity for a in self.appearances(source)}
+    def cast(self, source: str, *, hidden: bool = False) -> dict[int, float]:
+        """person -> seconds in a source: the difference of two casts is a difference of their keys."""
+        found = screen_time(self.appearances(source))
+        return {p: s for p, s in sorted(found.items()) if hidden or p not in self.view.hidden}
 
     # ------------------------------------------------------------------ decisions
     def name(self, who: str | int, name: str) -> Decision:
@@ -159,6 +161,10 @@ class Library:
     def not_same(self, a: str | int, b: str | int) -> Decision:
         """Two people are two people; the machine never merges them."""
         return self._keep(self.ledger.not_same(self.view, self.find(a), self.find(b), **self._word()))
+
+    def confirm(self, who: str | int, tracks: Iterable[int]) -> Decision:
+        """These tracks of a person are this person: the machine never takes them away, and nobody asks again."""
+        return self._keep(self.ledger.confirm(self.view, self.find(who), tracks, **self._word()))
 
     def hide(self, who: str | int, hidden: bool = True) -> Decision:
         """Leaves a person out of lists and reports, or shows it again."""
@@ -260,7 +266,20 @@ class Library:
 
         seconds = {p.id: p.screen_time for p in self.people()}
         lengths = {t.id: t.end - t.start for t in self.store.tracks()}
-        return questions(self.store, self.view, seconds, lengths, merge=merge, answered=self._answered(), limit=limit)
+        return questions(
+            self.store, self.view, seconds, lengths, merge=merge, answered=self._answered(), sure=self._sure(),
+            limit=limit,
+        )  # fmt: skip
+
+    def still_open(self, question: Any) -> Any:
+        """The `Question` with the people of now, None when answers given since have settled it."""
+        a, b = self.view.resolve(question.a), self.view.resolve(question.b)
+        if question.kind == "split":
+            done = question.track in self._sure() or self.view.labels.get(question.track) != a
+            return None if done else replace(question, a=a, b=b)
+        if a == b or (min(a, b), max(a, b)) in self._answered():
+            return None
+        return replace(question, a=min(a, b), b=max(a, b))
 
     # ------------------------------------------------------------------ privacy
     def forget(self, who: str | int, *, delete_files: bool = True, clusterer: Any = None) -> Any:
@@ -310,6 +329,11 @@ class Library:
 
     def _word(self) -> dict[str, str]:
         return {"who": self.who, "at": self.clock().isoformat()}
+
+    def _sure(self) -> set[int]:
+        """Tracks somebody confirmed."""
+        active = self.ledger.active()
+        return {t for e in self.ledger if e.kind == "confirm" and e.id in active for t in e.tracks("tracks")}
 
     def _answered(self) -> set[tuple[int, int]]:
         active = self.ledger.active()

@@ -165,13 +165,14 @@ class WhatIf:
     """What another clustering would change. Nothing is changed until it is applied.
 
     `merges` are people who would be one, `splits` one who would be several; `churn` is the share of tracks that
-    would be with other people, `named` the named people among those touched.
+    would be with other people, `named` the named people among the changed.
     """
 
     people_before: int
     people_after: int
     merges: tuple[tuple[int, ...], ...]
     splits: tuple[tuple[int, int], ...]  # person, into how many
+    changed: tuple[int, ...]  # people who would gain or lose a track, by the number they have now
     moved: tuple[int, ...]  # tracks
     churn: float
     named: tuple[int, ...]
@@ -206,11 +207,13 @@ def difference(before: View, after: View, clusterer: OnlineClusterer, options: M
     splits = _groups((old[t], new[t]) for t in old if t in new)
     moved = tuple(sorted(t for t in before.labels if before.labels[t] != after.labels.get(t)))
     touched = {p for g in merges.values() if len(g) > 1 for p in g} | {p for p, g in splits.items() if len(g) > 1}
+    touched |= {p for t in moved for p in (before.labels[t], after.labels.get(t)) if p in set(old.values())}
     return WhatIf(
         len(set(old.values())),
         len(set(new.values())),
         tuple(sorted(tuple(sorted(g)) for g in merges.values() if len(g) > 1)),
         tuple(sorted((p, len(g)) for p, g in splits.items() if len(g) > 1)),
+        tuple(sorted(touched)),
         moved,
         len(moved) / max(len(before.labels), 1),
         tuple(sorted(touched & set(before.names))),

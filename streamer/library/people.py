@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import difflib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,35 +83,57 @@ def _starts(person: I64, source: I64, start: F64, end: F64, gap: float) -> I64:
     return np.flatnonzero(new)
 
 
-def find(view: View, who: str | int, aliases: dict[int, int] | None = None) -> int:
-    """The person somebody means: 7, "7", "#7", "Person 7" or a name (case does not matter, a unique beginning will do).
+def find(
+    view: View,
+    who: str | int,
+    aliases: Mapping[int, int] | None = None,
+    buried: Callable[[], Iterable[int]] = tuple,
+) -> int:
+    """The person somebody means: 7, "7", "#7", "Person 7" or a name (case does not matter; the unique beginning of a
+    name, or of a word in it, will do).
 
-    Numbers merged away answer with their survivor. StoreError for nobody, and for a name several people have.
+    Numbers merged away answer with their survivor. StoreError, with near names, for nobody and for a name several
+    people have. `buried` tells the numbers of people who were erased.
     """
     text = str(who).strip()
     number = text.removeprefix("#").removeprefix("Person ").removeprefix("person ")
     if number.isdecimal():
-        return _known(view, int(number), aliases or {})
-    for match in (str.__eq__, str.startswith):
+        return _known(view, int(number), aliases or {}, buried)
+    for match in (str.__eq__, str.startswith, _word_begins):
         found = sorted(p for p, n in view.names.items() if text and match(n.casefold(), text.casefold()))
         if len(found) == 1:
             return found[0]
         if found:
-            raise StoreError(f"{len(found)} people are called {text!r}: {_list(found)}. Say which by its number.")
-    raise StoreError(f"there is nobody called {text!r}. `whowhen people list` shows who there is.")
+            called = ", ".join(f"{p} ({view.names[p]})" for p in found)
+            raise StoreError(f"{len(found)} people are called {text!r}: {called}. Say which by its number.")
+    raise StoreError(f"there is nobody called {text!r}{_near(view, text)}. `whowhen people list` shows who there is.")
 
 
-def _known(view: View, number: int, aliases: dict[int, int]) -> int:
+def _word_begins(name: str, text: str) -> bool:
+    return f" {text}" in name
+
+
+def _near(view: View, text: str) -> str:
+    """ " (did you mean Ann?)", empty when no name is near."""
+    names = {n.casefold(): f"{n} ({p})" for p, n in view.names.items()}
+    words = {w: n for n in names for w in n.split()}
+    near = difflib.get_close_matches(text.casefold(), [*names, *words], 3)
+    meant = dict.fromkeys(names[words.get(n, n)] for n in near)
+    return f" (did you mean {' or '.join(meant)}?)" if meant else ""
+
+
+def _known(view: View, number: int, aliases: Mapping[int, int], buried: Callable[[], Iterable[int]]) -> int:
     people = {p for p in view.labels.values() if p is not None} | set(view.names)
     seen: set[int] = set()
     at = number
     while at not in people and at not in seen:
         seen.add(at)
         at = view.resolve(at) if view.resolve(at) != at else aliases.get(at, at)
-    if at not in people:
-        raise StoreError(f"there is no person {number}. `whowhen people list` shows who there is.")
-    return at
-
-
-def _list(numbers: Iterable[int]) -> str:
-    return ", ".join(str(n) for n in numbers)
+    if at in people:
+        return at
+    if number in set(buried()):
+        raise StoreError(f"person {number} was erased; the number is never given again.")
+    near = ", ".join(map(str, sorted(sorted(people), key=lambda p: abs(p - number))[:3]))
+    raise StoreError(
+        f"there is no person {number}{f' (near: {near})' if near else ''}. `whowhen people list` shows who there is."
+    )

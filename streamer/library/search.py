@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,10 +37,11 @@ class Question:
 
     kind: str
     a: int
-    b: int | None
+    b: int
     track: int | None
-    similarity: float
+    similarity: float  # split: how much nearer the track is to b than to a, below 0
     seconds: float  # of screen time the answer settles
+    subject: int  # the person whose time that is; of two people the one seen less
 
 
 def similarities(metric: str, rows: F32, query: F32) -> F64:
@@ -121,13 +122,14 @@ def centres(store: Store, view: View) -> tuple[list[int], F32, dict[int, tuple[l
 
 def questions(
     store: Store, view: View, seconds: Mapping[int, float], lengths: Mapping[int, float], *, merge: float,
-    answered: set[tuple[int, int]], limit: int = 50,
+    answered: set[tuple[int, int]], sure: Collection[int] = (), limit: int = 50,
 ) -> list[Question]:  # fmt: skip
     """Open questions, those that settle most screen time first.
 
     "same": pairs of people nearer than `merge` less a margin - just missed, or kept apart by the user's names; what
     is settled is the screen time of the shorter one. "split": tracks farther from their person than from somebody
-    else; settled is the track. `seconds` is screen time by person, `lengths` by track, `answered` pairs said to differ.
+    else; settled is the track. `seconds` is screen time by person, `lengths` by track, `answered` pairs said to differ,
+    `sure` tracks said to be where they belong. Questions about the same time follow each other, likeliest "yes" first.
     """
     model = store.model()
     everybody, centre, members = centres(store, view)
@@ -139,8 +141,8 @@ def questions(
         0.15 if model[2] == "cosine" else 0.1
     )  # under the merge bar by this much nobody is alike
     out = _pairs(people, middle, model[2], low, seconds, answered)
-    out += _strays(people, middle, members, model[2], lengths)
-    return sorted(out, key=lambda q: (-q.seconds, q.a, q.b or 0, q.track or 0))[:limit]
+    out += [q for q in _strays(people, middle, members, model[2], lengths) if q.track not in sure]
+    return sorted(out, key=lambda q: (-q.seconds, q.kind, q.subject, -q.similarity, q.a, q.b, q.track or 0))[:limit]
 
 
 def _pairs(
@@ -158,8 +160,8 @@ def _pairs(
             b = people[j]
             pair = (min(a, b), max(a, b))
             if j > i and near[j] >= low and pair not in answered:
-                settled = min(seconds.get(a, 0.0), seconds.get(b, 0.0))
-                out.append(Question("same", *pair, None, float(near[j]), settled))
+                settled, less = min((seconds.get(p, 0.0), -p) for p in pair)  # of equals the younger one
+                out.append(Question("same", *pair, None, float(near[j]), settled, -less))
     return out
 
 
@@ -182,5 +184,5 @@ def _strays(
         margin = own - near[np.arange(len(rows)), other]
         for k in np.flatnonzero(margin < 0).tolist():
             settled = lengths.get(tracks[k], 0.0)
-            out.append(Question("split", person, people[int(other[k])], tracks[k], float(margin[k]), settled))
+            out.append(Question("split", person, people[int(other[k])], tracks[k], float(margin[k]), settled, person))
     return out

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from streamer.items import Appearance
-from streamer.reports.base import FaceCard, FaceRow, PersonEntry, RunData, SourceEntry, UnsurePair
+from streamer.reports.base import Box, FaceCard, FaceRow, PersonEntry, RunData, SourceEntry, UnsurePair
 
 REMOVED = "(removed)"
 
@@ -74,17 +74,13 @@ class _Anonymiser:
         return replace(s, name=self._name(s.name), path="", video="", not_seen=seen)
 
     def _person(self, p: PersonEntry) -> PersonEntry:
-        faces = tuple(
-            FaceCard(
-                f.jpeg if p.id in self.keep else hidden_face(f.jpeg),
-                self._name(f.source),
-                f.time,
-                self._code("track", f.track),
-                f.score,
-            )
-            for f in p.faces
-        )
-        return replace(p, id=self.people[p.id], name="", faces=faces, reason=self._reason(p.reason))
+        faces, moments = (tuple(self._card(f, p.id in self.keep) for f in some) for some in (p.faces, p.moments))
+        reason = self._reason(p.reason)
+        return replace(p, id=self.people[p.id], name="", faces=faces, moments=moments, reason=reason)
+
+    def _card(self, f: FaceCard, keep: bool) -> FaceCard:
+        jpeg = only_face(f.jpeg, f.place) if keep else hidden_face(f.jpeg)
+        return replace(f, jpeg=jpeg, source=self._name(f.source), track=self._code("track", f.track))
 
     def _reason(self, reason: str) -> str:
         """A reason that speaks of nobody: one with a number in it may name another person."""
@@ -121,6 +117,26 @@ class _Anonymiser:
         if isinstance(value, list | tuple):
             return [self._manifest(v) for v in value]
         return value if value is None or isinstance(value, bool | int | float) else self._text(str(value))
+
+
+def only_face(jpeg: bytes, place: Box) -> bytes:
+    """The picture with all but the oval of one face gone for good: the one beside it did not agree to be shown."""
+    import cv2
+    import numpy as np
+
+    from streamer.reports.drawing import hide
+
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+    if image is None:
+        return b""
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = place[0] * width, place[1] * height, place[2] * width, place[3] * height
+    rest, oval = np.ascontiguousarray(image).copy(), np.zeros((height, width), np.uint8)
+    hide(rest, (0, 0, width, height))
+    middle, half = (round((x1 + x2) / 2), round((y1 + y2) / 2)), (round((x2 - x1) * 0.6), round((y2 - y1) * 0.6))
+    cv2.ellipse(oval, middle, half, 0, 0, 360, 255, -1)
+    rest[oval > 0] = image[oval > 0]
+    return bytes(cv2.imencode(".jpg", rest, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
 
 
 def hidden_face(jpeg: bytes) -> bytes:

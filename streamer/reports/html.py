@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from streamer.reports.base import FaceCard, RunData, SourceEntry, by_person, by_
 from streamer.reports.escape import one_line
 from streamer.reports.layout import COLOURS, Timelines, curves, matrix
 from streamer.reports.manifest import plain
+from streamer.reports.ran import run_blocks
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_CARDS = 200
@@ -28,6 +30,7 @@ MOST_ROWS = 60  # of one timeline
 MOST_LINES = 2_000  # of the table of appearances
 PICTURE_BUDGET = 2_600_000  # bytes of JPEG; base64 makes 3.5 MB of it, which leaves room below 5 MB
 MANIFEST_CHARACTERS = 200_000
+MOMENT_SIDE, MOMENT_QUALITY = 72, 74  # pixels, JPEG quality: 1.6 kB each, so 1,500 of them fit beside the cards
 
 
 class HtmlReport:
@@ -56,9 +59,11 @@ class HtmlReport:
 
     def _view(self, data: RunData) -> dict[str, Any]:
         css, js = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-        people, pictures = data.shown(), self._pictures(data)
+        people = data.shown()
+        pictures, spent = self._pictures(data)
+        moments = _moments(data, pictures, PICTURE_BUDGET - spent)
         colours = {p.id: i % COLOURS for i, p in enumerate(people)}
-        timelines = Timelines(data, colours, pictures)
+        timelines = Timelines(data, colours, pictures, {track: i for i, track in enumerate(moments)})
         by_name = by_source(data.shown_appearances())
         sources = [timelines.source(i, s, by_name.get(s.name, []), MOST_ROWS) for i, s in enumerate(data.sources)]
         lines = [
@@ -89,13 +94,13 @@ class HtmlReport:
             "unsure": sections.unsure(data, people, pictures),
             "unseen": [sections.unseen(s) for s in data.sources],
             "curves": curves(data.calibration) if data.calibration and len(data.calibration.edges) > 1 else None,
-            "run_facts": sections.run_facts(data.manifest),
+            "run_blocks": run_blocks(data.manifest),
             "manifest": json.dumps(plain(data.manifest), indent=2, ensure_ascii=False)[:MANIFEST_CHARACTERS],
-            "payload": _payload(data.sources, timelines.told),
+            "payload": _payload(data.sources, timelines.told, list(moments.values())),
         }
 
-    def _pictures(self, data: RunData) -> dict[int, list[tuple[int, FaceCard]]]:
-        """person -> (number on the page, picture), within the budget: all best faces first, then second ones."""
+    def _pictures(self, data: RunData) -> tuple[dict[int, list[tuple[int, FaceCard]]], int]:
+        """person -> (number on the page, picture), within the budget: all best faces first, then second ones; bytes."""
         out: dict[int, list[tuple[int, FaceCard]]] = {}
         people, spent, number = data.shown()[:MOST_CARDS], 0, 0
         for turn in range(self.faces):
@@ -106,11 +111,27 @@ class HtmlReport:
                 if not jpeg or spent + len(jpeg) > PICTURE_BUDGET:
                     continue
                 card = p.faces[turn]
-                out.setdefault(p.id, []).append(
-                    (number, FaceCard(jpeg, card.source, card.time, card.track, card.score))
-                )
+                out.setdefault(p.id, []).append((number, replace(card, jpeg=jpeg)))
                 spent, number = spent + len(jpeg), number + 1
-        return out
+        return out, spent
+
+
+def _moments(data: RunData, shown: Mapping[int, list[tuple[int, FaceCard]]], budget: int) -> dict[int, bytes]:
+    """track -> JPEG of what somebody looked like then, for tracks without a picture on a card; longest first."""
+    known = {card.track for cards in shown.values() for _, card in cards}
+    cards = {c.track: c for p in data.shown() for c in p.moments if c.track not in known}
+    longest = sorted(data.shown_appearances(), key=lambda a: (-a.duration, a.source, a.start, a.identity))
+    out: dict[int, bytes] = {}
+    for a in longest:
+        track = next((t for t in a.tracks if t in cards), None)
+        if track is None or known & set(a.tracks):
+            continue
+        jpeg = shrink(cards[track].jpeg, MOMENT_SIDE, MOMENT_QUALITY)
+        if len(jpeg) > budget:
+            break
+        if jpeg:
+            out[track], budget = jpeg, budget - len(jpeg)
+    return out
 
 
 def shrink(jpeg: bytes, side: int, quality: int) -> bytes:
@@ -139,9 +160,13 @@ def _policy(css: str, js: str) -> str:
     )
 
 
-def _payload(sources: Sequence[SourceEntry], told: list[dict[str, Any]]) -> str:
+def _payload(sources: Sequence[SourceEntry], told: list[dict[str, Any]], moments: Sequence[bytes]) -> str:
     """JSON that cannot close the script element it stands in."""
-    content = {"sources": [{"video": _address(s.video)} for s in sources], "appearances": told}
+    content = {
+        "sources": [{"video": _address(s.video)} for s in sources],
+        "appearances": told,
+        "moments": [base64.b64encode(m).decode() for m in moments],
+    }
     raw = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
     return raw.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -75,11 +75,18 @@ def ticks(start: float, end: float, most: int = 9) -> list[dict[str, Any]]:
 class Timelines:
     """The timelines of all sources, and the table of appearances the page's script reads.
 
-    `colours` maps a person to a colour number, `faces` a person to its pictures as (number on the page, FaceCard).
+    `colours` maps a person to a colour number, `faces` a person to its pictures as (number on the page, FaceCard),
+    `moments` a track to the number of one more picture.
     """
 
-    def __init__(self, data: RunData, colours: Mapping[int, int], faces: Mapping[int, list[tuple[int, Any]]]) -> None:
-        self.data, self.colours, self.faces = data, colours, faces
+    def __init__(
+        self,
+        data: RunData,
+        colours: Mapping[int, int],
+        faces: Mapping[int, list[tuple[int, Any]]],
+        moments: Mapping[int, int] | None = None,
+    ) -> None:
+        self.data, self.colours, self.faces, self.moments = data, colours, faces, moments or {}
         self.labels = data.labels()
         self.told: list[dict[str, Any]] = []  # one per bar
 
@@ -132,9 +139,15 @@ class Timelines:
                 "c": round(a.score, 2),
                 "f": self._face(a),
             }
+            | self._moment(a)
         )
         place = _place(a.start, a.end, source.start, scale)
         return place | {"a": len(self.told) - 1, "o": min(5, max(1, int(a.score * 5.5)))}
+
+    def _moment(self, a: Appearance) -> dict[str, int]:
+        """The picture of one of its own tracks, where it has one that is on no card."""
+        track = next((t for t in a.tracks if t in self.moments), None)
+        return {} if track is None else {"m": self.moments[track]}
 
     def _face(self, a: Appearance) -> int | None:
         """The picture to show: of one of its tracks if there is one, else the nearest in time, else the best."""
@@ -174,7 +187,7 @@ def matrix(data: RunData, colours: Mapping[int, int], most: int = 22) -> dict[st
     """Who shares the picture with whom, for the people with most of it; heat 0..5 by the root of the seconds."""
     shown = {p.id for p in data.people if p.hidden}
     pairs = data.copresence if data.copresence is not None else copresence(data.appearances)
-    kept = {k: s for k, s in pairs.items() if s > 0 and not shown & set(k)}
+    kept = {k: s for k, s in pairs.items() if s >= 0.05 and not shown & set(k)}  # 0.05 s: less would read "0.0"
     totals: dict[int, float] = {}
     for (a, b), seconds in kept.items():
         totals[a], totals[b] = totals.get(a, 0) + seconds, totals.get(b, 0) + seconds

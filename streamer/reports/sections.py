@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from math import isinf
 from typing import Any
 
 from streamer.items import Appearance
-from streamer.reports.base import FaceCard, PersonEntry, RunData, SourceEntry, Stride, UnsurePair
+from streamer.reports.base import FaceCard, PersonEntry, RunData, SourceEntry, UnsurePair
 from streamer.reports.escape import one_line
 from streamer.reports.layout import count, covered, grouped, span, spoken
 from streamer.reports.timecode import Clock, clock
@@ -156,8 +157,7 @@ def unseen(s: SourceEntry) -> dict[str, Any]:
         {"title": "Stretches not seen", "rows": stretches[:40], "empty": "None: all of it was read.", "note": more},
         {"title": "Frames not looked at", "rows": frames, "empty": "None were dropped or damaged.", "note": ""},
         {"title": "Faces set aside", "rows": rejected, "empty": "None.", "note": _unassigned(n.unassigned)},
-        {"title": "Where the detector looked", "rows": [_stride(s, x) for x in s.strides[:40]], "note": _edges(s),
-         "empty": "Not recorded."},
+        {"title": "Where the detector looked", "rows": _strides(s), "note": _edges(s), "empty": "Not recorded."},
     ]  # fmt: skip
     return {"name": s.name, "warnings": [one_line(w) for w in n.warnings], "blocks": blocks}
 
@@ -177,28 +177,29 @@ def _unassigned(tracks: int) -> str:
     return f"{count(tracks, 'track')} found but given to nobody." if tracks else "Every track belongs to somebody."
 
 
-def _stride(s: SourceEntry, x: Stride) -> dict[str, str]:
-    every = "every frame" if x.every == 1 else f"1 frame in {x.every}"
-    return {"label": f"{_timecode(s, x.start)} – {_timecode(s, x.end)}", "value": every}
+def _strides(s: SourceEntry) -> list[dict[str, str]]:
+    """Seconds per stride, the densest first."""
+    spent: dict[float, float] = {}
+    for x in s.strides:
+        every = float(x.every if isinf(x.every) else max(1, round(x.every)))
+        spent[every] = spent.get(every, 0.0) + max(0.0, x.end - x.start)
+    return [{"label": _every(k), "value": spoken(seconds)} for k, seconds in sorted(spent.items())]
+
+
+def _every(k: float) -> str:
+    return "not at all" if isinf(k) else "at every frame" if k == 1 else f"at 1 frame in {k:.0f}"
 
 
 def _edges(s: SourceEntry) -> str:
-    most = max((x.every for x in s.strides), default=0)
-    if not most or not s.fps:
-        return ""
-    between = "Between looks faces are followed. " if most > 1 else ""
-    return f"{between}An entrance can be up to {most / s.fps:.2f} s earlier than written."
-
-
-def run_facts(manifest: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The short values of the manifest's first two levels, for a look; the rest is in the file."""
-    out = []
-    for key, value in manifest.items():
-        inner = value.items() if isinstance(value, Mapping) else [("", value)]
-        for sub, v in inner:
-            if isinstance(v, str | int | float | bool) and len(str(v)) <= 120:
-                label = f"{key} {sub}".strip().replace("_", " ")
-                out.append(
-                    {"label": one_line(label), "value": one_line(f"{v:.6g}" if isinstance(v, float) else str(v))}
-                )
-    return out[:24]
+    """What looking rarely costs: how late an entrance may be noticed, and what the sampled check found."""
+    most = max((x.every for x in s.strides if not isinf(x.every)), default=0.0)
+    told = []
+    if most > 1.05:
+        told.append("Between looks faces are followed.")
+    if most and s.fps:
+        told.append(f"An entrance can be up to {most / s.fps:.2f} s earlier than written.")
+    n = s.not_seen
+    if n.checked:
+        share = 100 * n.found / n.checked
+        told.append(f"Checked on frames in between: {grouped(n.found)} of {grouped(n.checked)} faces ({share:.0f} %).")
+    return " ".join(told)

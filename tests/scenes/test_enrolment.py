@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import file, people
+from pipelines import file, libraries
 from pipelines.photos import faces
 from pipelines.progress import Progress
 from streamer.errors import StoreError
@@ -42,9 +42,9 @@ def test_every_listed_photo_names_the_right_person_and_the_absent_one_nobody(
         models=str(shared_models), inline=True,
     )  # fmt: skip
     file.run(job, Progress("none"))
-    loaded = people._load(str(shared_models), "cpu")
+    loaded = libraries.load(str(shared_models), "cpu")
     pair = loaded.embedder.thresholds.pair
-    with people._for_models(tmp_path / "people.db", loaded) as library:
+    with libraries.opened_for(tmp_path / "people.db", loaded) as library:
         for row in listed:
             photos = sorted((shared_data / row["photo_set"] / row["identity"]).iterdir())
             looks = [faces(p, loaded)[0] for p in photos]
@@ -61,10 +61,10 @@ def test_every_listed_photo_names_the_right_person_and_the_absent_one_nobody(
                     )
             if row["person"] == "absent":
                 with pytest.raises(StoreError, match="show different people"):
-                    library.enrol(row["identity"], looks, people._make(loaded), pair=pair)
+                    library.enrol(row["identity"], looks, libraries.maker(loaded), pair=pair)
                 assert row["identity"] not in library.view.names.values()
             else:  # all photos together, by enrolment
-                person = library.enrol(row["identity"], looks, people._make(loaded), pair=pair)
+                person = library.enrol(row["identity"], looks, libraries.maker(loaded), pair=pair)
                 seen = [t for t in library.tracks(person) if library.store.track(t).source == row["video"]]
                 assert labelled_person(shared_data, library, row["video"], seen) == row["person"]
                 assert library.person(person).name == row["identity"]

@@ -17,8 +17,8 @@
     who.textContent = label(a.p);
     tc.textContent = a.i + ' – ' + a.o;
     more.textContent = a.d + ' · ' + a.n + (a.n === 1 ? ' face' : ' faces') + ' · confidence ' + Math.round(a.c * 100) + '\u00a0%';
-    picture.hidden = a.f === null;
-    if (a.f !== null) picture.src = face(a.f);
+    picture.hidden = a.f === null && a.m === undefined;
+    if (!picture.hidden) picture.src = a.m === undefined ? face(a.f) : 'data:image/jpeg;base64,' + data.moments[a.m];
     tip.hidden = false;
     const box = bar.getBoundingClientRect(), size = tip.getBoundingClientRect();
     const left = Math.min(Math.max(8, box.left + box.width / 2 - size.width / 2), innerWidth - size.width - 8);

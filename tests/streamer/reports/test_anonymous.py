@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from streamer.items import Gap
 from streamer.reports.anonymous import anonymise, hidden_face
-from streamer.reports.base import NotSeen, copresence
+from streamer.reports.base import FaceCard, NotSeen, copresence
 from streamer.reports.drawing import hide
 from streamer.reports.html import HtmlReport
 from tests.streamer.reports.drawn import drawn_face, drawn_run, person, source
@@ -66,8 +66,26 @@ def test_only_the_chosen_face_is_still_a_face() -> None:
     before, after = drawn_run(), anonymise(drawn_run(), keep={2}, salt="s")
     pictures = {p.screen_time: p.faces[0].jpeg for p in after.people}
     originals = {p.screen_time: p.faces[0].jpeg for p in before.people}
-    assert pictures[3.0] == originals[3.0]
-    assert pictures[5.0] != originals[5.0]
+    kept, whole = (decode(p[3.0]).astype(int) for p in (pictures, originals))
+    assert np.abs(kept[45:75, 45:70] - whole[45:75, 45:70]).mean() < 4  # the chosen one's face, encoded once more
+    assert np.abs(kept[:12] - whole[:12]).mean() > 4  # what is around it may be somebody else
+    assert detail(decode(pictures[5.0])) < 6
+
+
+def test_further_pictures_are_hidden_too() -> None:
+    before = drawn_run()
+    moment = FaceCard(drawn_face(7), "drawn.mp4", 3.0, 11)
+    data = replace(before, people=(replace(before.people[0], moments=(moment,)), *before.people[1:]))
+    hidden = [m for p in anonymise(data, salt="s").people for m in p.moments]
+    assert len(hidden) == 1
+    assert detail(decode(hidden[0].jpeg)) < 6
+    assert hidden[0].track != 11
+
+
+def decode(jpeg: bytes) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return image
 
 
 def detail(image: np.ndarray) -> float:
@@ -78,7 +96,6 @@ def detail(image: np.ndarray) -> float:
 
 
 def test_a_hidden_face_has_no_detail_left() -> None:
-    decode = lambda jpeg: cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)  # noqa: E731
     assert detail(decode(drawn_face(3))) > 12
     assert detail(decode(hidden_face(drawn_face(3)))) < 6
 

@@ -13,6 +13,7 @@ from streamer.items import Appearance
 from streamer.reports.base import FaceCard, PersonEntry, RunData
 from streamer.reports.html import HtmlReport
 from streamer.reports.layout import curves, matrix, ticks
+from streamer.reports.ran import run_blocks
 from tests.streamer.reports import chromium
 from tests.streamer.reports.drawn import (
     HOSTILE,
@@ -72,7 +73,7 @@ def test_hostile_names_bring_no_element_and_no_script() -> None:
     mine, clean = page(hostile_run()), page(hostile_run_with_plain_names())
     assert [t for t, _ in mine.elements] == [t for t, _ in clean.elements]
     assert len(mine.scripts) == 2
-    assert json.loads(mine.scripts[0]).keys() == {"sources", "appearances"}
+    assert json.loads(mine.scripts[0]).keys() == {"sources", "appearances", "moments"}
     for tag, attributes in mine.elements:
         assert not any(name.startswith("on") for name in attributes), tag
         for name in ("src", "href"):
@@ -177,6 +178,57 @@ def test_the_picture_budget_gives_everybody_a_face_before_anybody_a_second() -> 
     content = HtmlReport(quality=95).render(RunData("many", (source(),), people))
     assert len(content.encode()) < 5_000_000
     assert content.count('id="f') >= 200
+
+
+def test_an_appearance_has_a_picture_of_its_own_while_the_budget_lasts() -> None:
+    looks = [Appearance("drawn.mp4", 1, 2.0 * i, 2.0 * i + 1 + i / 10, (i + 1,), 25, 0.9) for i in range(5)]
+    moments = tuple(FaceCard(drawn_face(i), "drawn.mp4", 2.0 * i, i + 1) for i in range(5))
+    one = replace(person(1, looks), faces=(FaceCard(drawn_face(0), "drawn.mp4", 0.0, 1),), moments=moments)
+    told = json.loads(page(RunData("a", (source(),), (one,), looks)).scripts[0])
+    # the first is on the card already; the others come longest first
+    assert [a.get("m") for a in told["appearances"]] == [None, 3, 2, 1, 0]
+    assert len(told["moments"]) == 4
+
+
+RAN = {
+    "whowhen": "0.1.0",
+    "packages": {"numpy": "2.4.6"},
+    "config": {
+        "stride.preset": {"value": "fast", "origin": "--set"},
+        "tracker.gap": {"value": 0.7, "origin": "default"},
+    },
+    "models": {"pack": "open", "licence": "MIT, CC0", "detector": {"files": {"mtcnn.onnx": "0123456789abcdef"}}},
+    "devices": ["detector: cpu: asked for", "embedder: cpu: asked for"],
+    "frames": {"read": 100, "processed": 90, "dropped": {"late": 7}, "failed": 3},
+    "stages": {"follow": 4.0, "embed": 1.0},
+    "cpu_seconds": 5.4,
+}
+
+
+def test_what_ran_is_told_in_a_few_tables() -> None:
+    blocks = {b["title"]: b for b in run_blocks(RAN)}
+    told = {title: [(r["label"], r["value"]) for r in b["rows"]] for title, b in blocks.items()}
+    assert told["Models"] == [("pack", "open"), ("detector", "mtcnn.onnx 01234567"), ("device", "cpu: asked for")]
+    assert told["Settings"] == [("stride.preset", "fast (--set)")]
+    assert ("dropped, late", "7") in told["Frames and faces"]
+    assert blocks["Frames and faces"]["note"] == "Read is the sum of processed, dropped and damaged."
+    assert [r.get("share") for r in blocks["Processor time"]["rows"]] == ["100.0", "25.0", None]
+    assert blocks["Processor time"]["note"] == "60.0 ms of processor time a frame."
+
+
+def test_counts_that_do_not_add_up_are_said_to() -> None:
+    run = {"frames": {"read": 100, "processed": 90, "dropped": {}, "failed": 3}}
+    assert run_blocks(run)[0]["note"] == "These counts do not add up."
+
+
+def test_the_runs_behind_a_library_are_added_up() -> None:
+    other = RAN | {"models": RAN["models"] | {"pack": "buffalo_l"}}  # type: ignore[operator]
+    blocks = {
+        b["title"]: [(r["label"], r["value"]) for r in b["rows"]] for b in run_blocks({"runs": {"a": RAN, "b": other}})
+    }
+    assert blocks["Models"][0] == ("pack", "open, buffalo_l")
+    assert ("frames read", "200") in blocks["Frames and faces"]
+    assert ("all together", "10.8 s") in blocks["Processor time"]
 
 
 def test_axis_labels_are_round_and_few() -> None:
