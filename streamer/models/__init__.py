@@ -13,6 +13,7 @@ DETECTORS: dict[str, str] = {
     "scrfd": "streamer.models.scrfd:SCRFD",
     "mtcnn": "streamer.models.mtcnn:MTCNN",
     "yunet": "streamer.models.yunet:YuNet",
+    "retinaface": "streamer.models.retinaface:RetinaFace",
     "haar": "streamer.models.haar:Haar",
     "hog": "streamer.models.hog:HOG",
 }

@@ -31,6 +31,7 @@ BARS = {"pair": 0.3, "link": 0.4, "merge": 0.3}
 DETECTORS: dict[str, Callable[..., Any]] = {
     "scrfd": lambda **o: models.family("detector", "scrfd")(session(tiny.scrfd()), long_side=160, **o),
     "yunet": lambda **o: models.family("detector", "yunet")(session(tiny.yunet()), long_side=160, **o),
+    "retinaface": lambda **o: models.family("detector", "retinaface")(session(tiny.retinaface()), long_side=160, **o),
     "mtcnn": lambda **o: models.family("detector", "mtcnn")(*(session(tiny.mtcnn(p)) for p in "pro"), **o),
     "haar": lambda **o: models.family("detector", "haar")(**o),
     "hog": hog,

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pipelines.lab.vectors import read_vectors
 
-from pipelines import lab
-from pipelines.lab_files import read_vectors
+from pipelines.lab import clusterings as c
+from pipelines.lab import commands as lab
 from streamer.errors import ConfigError, SourceError
 
 NAMES = np.repeat(["ann", "bob", "cid"], [4, 3, 1])
@@ -69,16 +70,21 @@ def test_a_sweep_gives_the_best_of_each_method(file: Path, capsys: pytest.Captur
     assert {p["method"]: p["options"] for p in best} == {"single": {"threshold": 0.5}, "average": {"threshold": 0.5}}
 
 
-def test_an_interrupted_sweep_goes_on_where_it_stopped(file: Path, tmp_path: Path) -> None:
-    vectors, out = read_vectors(file), tmp_path / "sweep.jsonl"
-    points = list(lab.grid_points(["average"], ["threshold=0.1,0.5,0.9"]))
-    whole = list(lab.swept(vectors, points, "cosine", None))
-    several = lab.swept(vectors, points, "cosine", out)
+def test_an_interrupted_sweep_goes_on_where_it_stopped(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, out = c.Bench(read_vectors(file), "cosine"), tmp_path / "sweep.jsonl"
+    points = list(c.grid_points(bench, ["average"], ["threshold=0.1,0.5,0.9"]))
+    whole = list(c.swept(bench, points, None, {}))
+    several = c.swept(bench, points, out, {})
     next(several), next(several)
     out.write_text(out.read_text() + '{"method": "aver')  # killed while writing
-    rest = list(lab.swept(vectors, points, "cosine", out))
-    assert rest == whole
-    assert len(lab._finished(out)) == 3
+    done = []
+    monkeypatch.setattr(c.Bench, "labels", lambda self, *point: done.append(point) or np.zeros(8, int))
+    rest = list(c.swept(bench, points, out, {}))
+    assert rest[:2] == whole[:2]
+    assert [options for _, options in done] == [{"threshold": 0.9}]
+    assert len(c._finished(out)) == 3
 
 
 def test_verification_tells_the_best_threshold(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,7 +104,7 @@ def test_the_number_of_people_is_suggested(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(("settings", "told"), [(["eps"], "name=value"), (["eps=many"], "name=value")])
 def test_a_setting_that_is_no_number_is_told(settings: list[str], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
-        lab.options_of(settings)
+        c.options_of(settings)
 
 
 def test_an_unknown_method_or_score_is_told(file: Path) -> None:

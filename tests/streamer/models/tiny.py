@@ -87,6 +87,23 @@ def yunet(seed: int = 0, size: tuple[Any, Any] = ("H", "W"), batch: Any = "N") -
     return model(net.graph({"input": [batch, 3, *size]}, outputs))
 
 
+def retinaface(seed: int = 0) -> bytes:
+    """Random weights over the real layout: two anchors a cell, boxes, classes by a softmax, landmarks."""
+    net, rng = Net(), np.random.default_rng(seed)
+    small = net.add("Mul", "input", net.constant(1 / 127.5))
+    parts: dict[str, list[str]] = {"loc": [], "conf": [], "landmarks": []}
+    for stride in (8, 16, 32):
+        pooled = net.add("AveragePool", small, kernel_shape=[stride] * 2, strides=[stride] * 2)
+        for name, columns in (("loc", 4), ("conf", 2), ("landmarks", 10)):
+            parts[name].append(_head(net, pooled, 2 * columns, columns, True, rng, 0.0, 1.0))
+    whole = {name: net.add("Concat", *levels, axis=1) for name, levels in parts.items()}
+    net.add("Identity", whole["loc"], out="loc")
+    net.add("Softmax", whole["conf"], out="conf", axis=2)
+    net.add("Identity", whole["landmarks"], out="landmarks")
+    outputs = {"landmarks": ["N", "A", 10], "loc": ["N", "A", 4], "conf": ["N", "A", 2]}  # not the usual order
+    return model(net.graph({"input": ["N", 3, "H", "W"]}, outputs))
+
+
 def mtcnn(part: str) -> bytes:
     """P-Net, R-Net or O-Net ("p", "r", "o"): sure of a window that is bright in the middle half and dark around it."""
     net = Net()
