@@ -104,8 +104,9 @@ def main_face(faces: Faces, width: int, height: int) -> int | None:
 
 def looks(photos: Sequence[Photo], detector: Any, failed: list[str]) -> Iterator[Look]:
     """The faces of each photo in turn; one that cannot be read is named in `failed` and passed over."""
-    from streamer.sources.images import read_image
     from streamer.tracking.linear import nested
+
+    from streamer.sources.images import read_image
 
     for number, photo in enumerate(photos):
         try:

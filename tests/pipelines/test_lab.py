@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pipelines.lab.vectors import read_vectors
 
 from pipelines.lab import clusterings as c
 from pipelines.lab import commands as lab
+from pipelines.lab.vectors import read_vectors
 from streamer.errors import ConfigError, SourceError
 
 NAMES = np.repeat(["ann", "bob", "cid"], [4, 3, 1])
