@@ -103,9 +103,10 @@ def main_face(faces: Faces, width: int, height: int) -> int | None:
 
 
 def looks(photos: Sequence[Photo], detector: Any, failed: list[str]) -> Iterator[Look]:
-    """The faces of each photo in turn; one that cannot be read is named in `failed` and passed over."""
-    from streamer.tracking.linear import nested
+    """The faces of each photo in turn; one that cannot be read is named in `failed` and passed over.
 
+    A face that fills its photo is looked for with a margin, and may reach outside the image.
+    """
     from streamer.sources.images import read_image
 
     for number, photo in enumerate(photos):
@@ -115,9 +116,31 @@ def looks(photos: Sequence[Photo], detector: Any, failed: list[str]) -> Iterator
             failed.append(str(error))
             continue
         found = detector.detect([image])[0]
-        found = found.take(np.asarray(nested(found), np.int64))
-        found = found.take(np.argsort(-(found.boxes[:, 2] - found.boxes[:, 0]), kind="stable"))
-        yield Look(number, photo, image, found)
+        if not len(found):
+            found = _with_margin(image, detector)
+        found = distinct(found)
+        yield Look(number, photo, image, found.take(np.argsort(found.boxes[:, 0] - found.boxes[:, 2], kind="stable")))
+
+
+def _with_margin(image: U8, detector: Any) -> Faces:
+    from pipelines.photos import margined
+
+    found = detector.detect([margined(image)])[0]
+    shift = np.array([image.shape[1] // 2, image.shape[0] // 2], np.float32)
+    return Faces(found.boxes - np.tile(shift, 2), found.scores, found.landmarks - shift)
+
+
+def distinct(faces: Faces) -> Faces:
+    """The faces without those found twice: of two boxes inside each other by 0.7 the surer one, order kept."""
+    keep: list[int] = []
+    size = (faces.boxes[:, 2:] - faces.boxes[:, :2]).prod(1)
+    for i in np.argsort(-faces.scores, kind="stable"):
+        mine, others = faces.boxes[i], faces.boxes[keep]
+        sides = np.minimum(mine[2:], others[:, 2:]) - np.maximum(mine[:2], others[:, :2])
+        inside = np.maximum(sides, 0).prod(1) / np.maximum(np.minimum(size[keep], size[i]), 1e-6)
+        if not (inside > 0.7).any():
+            keep.append(int(i))
+    return faces.take(np.array(sorted(keep), np.intp))
 
 
 @dataclass(frozen=True, slots=True)
