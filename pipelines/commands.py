@@ -62,6 +62,9 @@ def run(
     settings: Settings = None,
     formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="More output formats.")] = None,
     force: Annotated[bool, typer.Option(help="Do finished files again.")] = False,
+    keep_unnamed: Annotated[
+        str, typer.Option(help="Erase people nobody named this long after they were last seen: 30d, 12h.")
+    ] = "",
     inline: Annotated[bool, typer.Option(help="One thread, same result (for debugging).")] = False,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
@@ -70,6 +73,7 @@ def run(
     from pipelines import file
     from pipelines.progress import Progress
     from streamer.config import load
+    from streamer.library.retention import duration
 
     style = "none" if quiet else "json" if as_json else "auto"
     job = file.Job(
@@ -82,6 +86,7 @@ def run(
         formats=tuple(formats or ()),
         force=force,
         inline=inline,
+        keep_unnamed=duration(keep_unnamed) if keep_unnamed else None,
     )
     with Progress(style) as progress:
         result = file.run(job, progress)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class Job:
     config: Config = field(default_factory=Config)
     formats: tuple[str, ...] = ()
     force: bool = False
+    keep_unnamed: timedelta | None = None  # people without a name are erased this long after they were last seen
     inline: bool = False  # one thread instead of one per stage; the result is the same
 
 
@@ -60,7 +62,9 @@ def run(job: Job, progress: Progress) -> Result:
         print(f"device: {why}", file=sys.stderr)
     result = Result()
     with Library(job.library, create=True) as library:
-        worker = FileWorker(library, models, job.config, progress, inline=job.inline, force=job.force)
+        worker = FileWorker(
+            library, models, job.config, progress, inline=job.inline, force=job.force, keep_unnamed=job.keep_unnamed
+        )
         for path in paths:
             result.sources.append(worker.one(path))
             library.refresh()

@@ -6,9 +6,7 @@ fits several people and for anything the library refuses.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +15,6 @@ import typer
 from pipelines.libraries import DEFAULT, Json, LibraryFile, Who, opened
 from pipelines.tables import as_json as write_json
 from pipelines.tables import clock, inert, place, remark, show
-from streamer.errors import ConfigError
 
 if TYPE_CHECKING:
     from streamer.ledger import Decision
@@ -282,18 +279,12 @@ def expire(
     library: LibraryFile = DEFAULT,
 ) -> None:
     """Erase people nobody named and nobody saw for a while."""
+    from streamer.library.retention import duration
+
+    keep = duration(keep_unnamed)
     with opened(library) as found:
-        gone = found.expire(duration(keep_unnamed))
+        gone = found.expire(keep)
     remark(f"{gone} tracks erased")
-
-
-def duration(text: str) -> timedelta:
-    """30d, 12h, 45m, 90s. ConfigError for anything else."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([dhms])", text.strip())
-    if match is None:
-        raise ConfigError(f"{text!r} is no length of time. Write 30d, 12h, 45m or 90s.")
-    unit = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}[match[2]]
-    return timedelta(**{unit: float(match[1])})
 
 
 @app.command()

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from streamer.flow.stage import Stage
 from streamer.flow.threaded import run_threaded
 from streamer.items import Frame, Track
 from streamer.library import Library
+from streamer.library.retention import Retention
 from streamer.processing.base import Listener, Silent, SourceProgress
 from streamer.processing.manifest import manifest, run_stats
 
@@ -36,7 +37,8 @@ class FileWorker:
     """One library, one set of models, source after source.
 
     `inline` runs the stages in one thread instead of one each; the result is the same. `force` does finished sources
-    again.
+    again: the new run takes the place of the old one, decisions move along. People nobody named are erased
+    `keep_unnamed` after they were last seen, at the start and between sources.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class FileWorker:
         *,
         inline: bool = False,
         force: bool = False,
+        keep_unnamed: timedelta | None = None,
     ) -> None:
         self.library, self.models, self.config = library, models, config
         self.listener: Listener = listener or Silent()
@@ -57,6 +60,8 @@ class FileWorker:
         self.store.check_model(e.model, e.dimension, e.metric, e.template)
         for name in self.store.discard_unfinished():
             self.listener.say(f"{name}: an interrupted run is begun again")
+        self.retention = Retention(library, keep_unnamed)
+        self._expire()
         self.clusterer = library.clusterer(self._fresh)
         self.digest = f"{config.digest()}-{e.model}-{models.detector.name}"
 
@@ -67,6 +72,11 @@ class FileWorker:
             model=e.model,
         )  # fmt: skip
 
+    def _expire(self, clusterer: Any = None) -> None:
+        gone = self.retention.apply(clusterer)
+        if gone:
+            self.listener.say(f"{gone} tracks of people nobody named have expired and were erased")
+
     def one(self, path: Path) -> Done:
         """Processes a source, or finds that it is done already; a failure is an answer, not an exception."""
         from streamer.sources import open_source
@@ -75,10 +85,14 @@ class FileWorker:
             source = open_source(path, **self.config.component("source"))
             try:
                 content = content_digest(path)
-                known = self.store.find_source(content, self.digest)
-                if known is not None and known.status in ("done", "partial") and not self.force:
-                    return Done(str(path), "skipped", known.id)
-                return self._process(path, source, content)
+                known = None if self.force else self.store.find_source(content, self.digest)
+                if known is not None and known.status != "running":
+                    done = Done(str(path), "skipped", known.id)
+                else:
+                    done = self._process(path, source, content)
+                self._settle(path, content, done)
+                self._expire(self.clusterer)
+                return done
             finally:
                 source.close()
         except StreamerError as error:
@@ -88,6 +102,15 @@ class FileWorker:
             self.store.discard_unfinished()
             self.clusterer = self.library.clusterer(self._fresh)  # without what the failed source taught it
             return Done(str(path), "failed", error=told)
+
+    def _settle(self, path: Path, content: str, done: Done) -> None:
+        """One content is one source: this one takes the place of earlier runs over it, and has its path."""
+        for old in self.store.sources_of(content):
+            if done.record is not None and old.id < done.record and old.status != "running":
+                self.library.replace(old.id, done.record, self.clusterer)
+                self.listener.say(f"{old.name}: done again; names and decisions moved along")
+        if done.record is not None and not Path(self.store.source(done.record).path).exists():
+            self.store.move_source(done.record, str(path.absolute()))
 
     def _process(self, path: Path, source: Any, content: str) -> Done:
         from streamer.stages import Assign, Embed, Follow

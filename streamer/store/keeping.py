@@ -114,6 +114,11 @@ class Keeping(StorePart):
         with self._db.write() as sql:
             sql.execute("UPDATE sources SET name = ? WHERE id = ?", (name, number))
 
+    def move_source(self, number: int, path: str) -> None:
+        """The source's file lies elsewhere now."""
+        with self._db.write() as sql:
+            sql.execute("UPDATE sources SET path = ? WHERE id = ?", (path, number))
+
     def remove_source(self, number: int) -> None:
         """Deletes a source that has no tracks any more (see `remove_tracks`)."""
         with self._db.write() as sql:
@@ -130,10 +135,10 @@ class Keeping(StorePart):
         self.shred()
 
     def shred(self) -> None:
-        """Finishes an erasure: see `erasing`."""
+        """Finishes an erasure: see `erasing`. A rewrite that fails is repeated at the next start."""
+        self._db.shred()
         with self._db.write() as sql:
             sql.execute("DELETE FROM counters WHERE name = 'shred'")
-        self._db.shred()
 
     def unshredded(self) -> bool:
         """Whether an erasure was cut off before the file was rewritten."""

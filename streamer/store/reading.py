@@ -57,6 +57,10 @@ class Reading(StorePart):
         row = self._db.one(f"{_SOURCE} WHERE {where} ORDER BY id DESC LIMIT 1", args)
         return None if row is None else _source(row)
 
+    def sources_of(self, content_hash: str) -> list[SourceRecord]:
+        """Every source of that content, oldest first."""
+        return [_source(r) for r in self._db.rows(f"{_SOURCE} WHERE hash = ? ORDER BY id", (content_hash,))]
+
     def tracks(self, source: int | None = None) -> list[TrackRecord]:
         """The tracks of one source, or of all videos and cameras, ordered by number."""
         where, args = ("s.kind != 'enrolled'", ()) if source is None else ("t.source = ?", (source,))
