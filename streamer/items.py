@@ -72,7 +72,7 @@ class Frame:
     width: int
     height: int
     picture: Picture
-    epoch: int = 0  # live: one number per connection; files: 0
+    epoch: int = 0  # another number: nothing is followed across (a new connection, a gap in a file)
 
     @property
     def image(self) -> U8:

@@ -18,6 +18,8 @@ from streamer.sources.timestamps import RisingClock
 # containers whose header states a duration that means something
 _TIMED = frozenset(("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "flv", "asf", "gif"))
 
+PAUSE_S, PAUSE_FRAMES = 2.0, 8  # longer than both without a frame is a gap: no track (0.7 s) or appearance bridges it
+
 
 class FileSource:
     """The frames of a video file in displayed orientation and size; see `streamer.sources.base` for the contract.
@@ -42,6 +44,7 @@ class FileSource:
         self.stats = SourceStats()
         self._oversized = self._lost = self._concealed = 0
         self._last: float | None = None
+        self._epoch = 0  # goes up where nothing may be followed across: a gap, or a clock that began again
         self._closed = self._started = False
         self._decoder = FileDecoder(self.path, threads, max_pixels, start)
         try:
@@ -131,13 +134,22 @@ class FileSource:
     def _frame(self, decoded: Any, time: float) -> Frame:
         if self._decoder.damage.failed > self._lost:
             self._damaged(time)
+        self._look_back(time)
         self._last = time
         self._concealed += decoded.is_corrupt
         index, info = self.stats.given, self.info
         self.stats.given += 1
         self._count()
         picture = VideoPicture(decoded, info.width, info.height, self._orientation, self._stored)
-        return Frame(info.name, index, time, info.width, info.height, picture)
+        return Frame(info.name, index, time, info.width, info.height, picture, self._epoch + self._clock.restarts)
+
+    def _look_back(self, time: float) -> None:
+        """Notes a stretch without any frame before this one."""
+        interval = self._clock.interval
+        if self._last is not None and time - self._last > max(PAUSE_S, PAUSE_FRAMES * interval):
+            self._epoch += 1
+            if not (self.stats.gaps and self.stats.gaps[-1].end == time):  # then it is damage, and told
+                self.stats.gaps.append(Gap(self.info.name, self._last + interval, time, "no frames in the file"))
 
     def _count(self) -> None:
         stats = self.stats

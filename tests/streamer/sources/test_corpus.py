@@ -188,3 +188,13 @@ def test_damage_is_told_as_a_gap_between_the_frames_around_it(tmp_path: Path) ->
     assert sum(g.frames for g in source.stats.gaps if g.reason == "damaged") == source.stats.failed
     inside = [t for t in times for g in source.stats.gaps if g.start < t < g.end]
     assert inside == []
+
+
+def test_a_stretch_without_frames_is_told_and_nothing_is_followed_across(tmp_path: Path) -> None:
+    path = tmp_path / "gap.mkv"
+    encode(path, [0.0, 0.04, 0.08, 28_800.0, 28_800.04])
+    source = FileSource(path)
+    assert [frame.epoch for frame in source] == [0, 0, 0, 1, 1]
+    gap = source.stats.gaps[0]
+    assert (round(gap.start, 3), gap.end, gap.reason) == (0.12, 28_800.0, "no frames in the file")
+    assert source.stats.warnings == []
