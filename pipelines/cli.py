@@ -6,12 +6,15 @@ device not available - 5 some of several inputs failed - 6 source unreadable - 1
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any
 
-from pipelines.exits import INTERNAL, USAGE, exit_code
-from streamer.errors import StageError, StreamerError
+from pipelines.exits import USAGE, exit_code
+from streamer.errors import ConfigError, StageError, StreamerError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def say(error: BaseException, debug: bool) -> None:
@@ -48,18 +51,31 @@ def main(argv: list[str] | None = None) -> None:
     arguments = [a for a in arguments if a != "--debug"]
     try:
         code = application()(args=arguments, prog_name="whowhen", standalone_mode=False)
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _mute()
         sys.exit(0)
+    except SystemExit as end:
+        # the command-line library wraps stdout and exits with 1 where its reader has left
+        sys.exit(0 if type(sys.stdout).__name__ == "PacifyFlushWrapper" else end.code)
     except (KeyboardInterrupt, StreamerError) as error:
         say(error, debug)
         sys.exit(exit_code(error))
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")):
             _usage(error)
+        if isinstance(error, OSError) and error.errno in FULL:
+            _mute()
+            place = error.filename or "standard output"
+            error = ConfigError(f"{place}: {error.strerror}. Free some disk, then run the same command again.")
         say(error, debug)
-        sys.exit(INTERNAL)
+        sys.exit(exit_code(error))
+
+
+def _mute() -> None:
+    """Sends what is still to be printed nowhere: Python would complain of it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(error: Exception) -> None:

@@ -71,6 +71,7 @@ def run(
 ) -> int:
     """Find out who appears when in video files."""
     from pipelines import file
+    from pipelines.interruption import Interruption
     from pipelines.progress import Progress
     from streamer.config import load
     from streamer.library.retention import duration
@@ -88,8 +89,8 @@ def run(
         inline=inline,
         keep_unnamed=duration(keep_unnamed) if keep_unnamed else None,
     )
-    with Progress(style) as progress:
-        result = file.run(job, progress)
+    with Interruption() as stop, Progress(style) as progress:
+        result = file.run(job, progress, stop)
     file.tell(result, as_json=as_json)
     return result.exit_code
 

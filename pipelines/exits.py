@@ -11,7 +11,10 @@ def exit_code(error: BaseException) -> int:
     """The exit code an error stands for."""
     if isinstance(error, StageError) and isinstance(error.__cause__, StreamerError):
         return exit_code(error.__cause__)
-    for kind, code in ((SourceError, UNREADABLE), (ModelError, MODEL), (ConfigError, USAGE), (StoreError, USAGE)):
+    from streamer.reports.atomic import ReportError
+
+    kinds = ((SourceError, UNREADABLE), (ModelError, MODEL), ((ConfigError, StoreError, ReportError), USAGE))
+    for kind, code in kinds:
         if isinstance(error, kind):
             return code
     return 130 if isinstance(error, KeyboardInterrupt) else INTERNAL

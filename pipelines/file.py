@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.exits import DONE, SOME_FAILED, WARNING, exit_code
+from pipelines.interruption import Interruption
 from pipelines.progress import Progress
 from streamer.config import Config
+from streamer.errors import ConfigError
 from streamer.processing.file import Done
+
+if TYPE_CHECKING:
+    from streamer.library import Library
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,63 +41,107 @@ class Job:
 
 @dataclass(slots=True)
 class Result:
-    """What a run produced."""
+    """What a run produced. `people` were seen in its sources: who, and for how many seconds there."""
 
     sources: list[Done] = field(default_factory=list)
-    people: list[Any] = field(default_factory=list)
+    people: list[tuple[Any, float]] = field(default_factory=list)
+    interrupted: int = 0  # the exit code of the signal, 0 where there was none
 
     @property
     def exit_code(self) -> int:
-        """0 done, 3 with a warning, 5 when some of several failed, else the code of the one failure."""
+        """130 or 143 interrupted, 0 done, 3 with a warning, 5 some of several failed, else that of the one failure."""
+        if self.interrupted:
+            return self.interrupted
         failed = [s.error for s in self.sources if s.error is not None]
         if failed:
             return exit_code(failed[0]) if len(failed) == len(self.sources) else SOME_FAILED
-        return WARNING if any(s.state == "partial" for s in self.sources) else DONE
+        return WARNING if any(s.partial for s in self.sources) else DONE
 
 
-def run(job: Job, progress: Progress) -> Result:
-    """Processes every source into the library, then writes the results of all of them with the final identities."""
+def run(job: Job, progress: Progress, stop: Interruption | None = None) -> Result:
+    """Processes every source into the library, then writes the results of all of them with the final identities.
+
+    Once `stop` is set no more is read, and the results of what was finished are written.
+    """
     from streamer.library import Library
     from streamer.models import packs
     from streamer.processing.file import FileWorker
     from streamer.sources import expand
 
     paths = expand(job.sources)
-    job.out.mkdir(parents=True, exist_ok=True)
-    models = packs.build(packs.load_pack(job.models), job.device)
-    for why in dict.fromkeys(line.partition(": ")[2] for line in models.devices):
-        print(f"device: {why}", file=sys.stderr)
+    check(job)
+    progress.inputs = len(paths)
     result = Result()
     with Library(job.library, create=True) as library:
+        models = packs.build(packs.load_pack(job.models), job.device)
+        progress.note(*(f"device: {why}" for why in dict.fromkeys(d.partition(": ")[2] for d in models.devices)))
         worker = FileWorker(
-            library, models, job.config, progress, inline=job.inline, force=job.force, keep_unnamed=job.keep_unnamed
-        )
+            library, models, job.config, progress,
+            inline=job.inline, force=job.force, keep_unnamed=job.keep_unnamed, stop=stop,
+        )  # fmt: skip
         for path in paths:
             result.sources.append(worker.one(path))
             library.refresh()
         _write(job, library, result)
-        result.people = [p for p in library.people() if p.screen_time > 0]
+        result.people = _people(library, result)
+    if stop is not None and stop.is_set():
+        result.interrupted = stop.code
+        finished = sum(s.record is not None for s in result.sources)
+        progress.say(f"{finished} of {len(paths)} inputs are finished and kept: the same command goes on from there.")
     return result
 
 
-def _write(job: Job, library: Any, result: Result) -> None:
-    """Every source's folder, with the identities as they are at the end of the run."""
-    from streamer.processing.results import write_folder
-    from streamer.sources import stem
+def check(job: Job) -> None:
+    """ConfigError before any work: no such format or device, an output folder that cannot be written."""
+    from streamer import reports
+    from streamer.models.runtime import Device
+
+    Device.parse(job.device)
+
+    for name in job.formats:
+        reports.create(name)
+    try:
+        job.out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=job.out):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{job.out}: results cannot be written there ({error.strerror}). Choose another folder with --out."
+        ) from error
+
+
+def _write(job: Job, library: Library, result: Result) -> None:
+    """Every source's folder, with the identities as they are at the end of the run. A failure to write is told."""
+    from streamer.processing.results import source_folder, write_folder
+    from streamer.reports.atomic import ReportError
 
     taken: set[str] = set()
     for done in result.sources:
-        name = stem(Path(done.path), taken)
         if done.record is None:
             continue
-        done.folder = str(job.out / name)
-        write_folder(library, done.record, job.out / name, job.formats)
+        folder = source_folder(job.out, Path(done.path), library.store.source(done.record), taken)
+        try:
+            write_folder(library, done.record, folder, job.formats)
+            done.folder = str(folder)
+        except ReportError as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            done.error = error
+
+
+def _people(library: Library, result: Result) -> list[tuple[Any, float]]:
+    """Who was seen in the sources of a run, longest first."""
+    seconds: dict[int, float] = defaultdict(float)
+    for number in {s.record for s in result.sources if s.record is not None}:
+        for a in library.appearances(library.store.source(number).name):
+            seconds[a.identity] += a.end - a.start
+    found = [(p, seconds[p.id]) for p in library.people() if seconds[p.id] > 0]
+    return sorted(found, key=lambda f: (-f[1], f[0].id))
 
 
 def tell(result: Result, *, as_json: bool) -> None:
     """The result on stdout: where the reports lie and who was found."""
     if as_json:
-        people = [{"id": p.id, "name": p.name, "screen_time": round(p.screen_time, 3)} for p in result.people]
+        people = [{"id": p.id, "name": p.name, "screen_time": round(t, 3)} for p, t in result.people]
         sources = [
             {"path": s.path, "state": s.state, "folder": s.folder, "message": str(s.error or "")}
             for s in result.sources
@@ -100,5 +151,5 @@ def tell(result: Result, *, as_json: bool) -> None:
     for s in result.sources:
         print(f"{s.path}: {s.state}" + (f", {os.path.join(s.folder, 'report.html')}" if s.folder else ""))
     print(f"{len(result.people)} people" + (":" if result.people else ""))
-    for p in sorted(result.people, key=lambda p: -p.screen_time):
-        print(f"  {p.label:24} {p.screen_time:8.1f} s")
+    for p, seconds in result.people:
+        print(f"  {p.label:24} {seconds:8.1f} s")

@@ -20,7 +20,7 @@ class Progress:
     style: str = "auto"
     out: TextIO = field(default_factory=lambda: sys.stderr)
     sources: dict[str, SourceProgress] = field(default_factory=dict)
-    people: int = 0
+    inputs: int = 1
     _began: float = 0.0
     _shown: float = 0.0
     _bars: Any = None
@@ -67,6 +67,11 @@ class Progress:
         else:
             print(text, file=self.out, flush=True)
 
+    def note(self, *lines: str) -> None:
+        """Lines that nobody misses who asked for no progress."""
+        for line in lines if self.style != "none" else ():
+            self.say(line)
+
     def tick(self, name: str, *, force: bool = False) -> None:
         """Shows what changed, if it is time to."""
         if self.style == "none":
@@ -79,38 +84,61 @@ class Progress:
             return
         if force or now - self._shown >= PLAIN_EVERY:
             self._shown = now
-            self._line(name, now)
+            self._line(name)
 
     def _draw(self, name: str) -> None:
         s = self.sources[name]
         bars, tasks = self._bars, self._tasks
+        if self.inputs > 1:
+            self._draw_total()
         if name not in tasks:
             tasks[name] = bars.add_task(s.name[-40:], total=s.total, told="")
-        bars.update(tasks[name], completed=s.done, total=s.total, told=self._told(s))
+        bars.update(tasks[name], completed=s.done, total=s.total, told=self._told(s), visible=s.state == "running")
+
+    def _draw_total(self) -> None:
+        """The bar of all inputs, the first of the two shown."""
+        ended = sum(s.state != "running" for s in self.sources.values())
+        if "" not in self._tasks:
+            self._tasks[""] = self._bars.add_task(f"{self.inputs} inputs", total=self.inputs, told="")
+        eta = self.eta()
+        told = f"{ended} done" + ("" if eta is None else f", about {spoken(eta)} left")
+        self._bars.update(self._tasks[""], completed=ended, told=told)
 
     def _told(self, s: SourceProgress) -> str:
         spent = max(time.monotonic() - self._began, 1e-6)
         fps = sum(x.frames for x in self.sources.values()) / spent
-        return f"{fps:.0f} fps, {s.tracks} tracks, {self.people} people"
+        return f"{fps:.0f} fps, {s.faces} faces, {s.people} people"
 
     def eta(self) -> float | None:
-        """Seconds left for all sources at the measured rate; None until something is known."""
-        known = [s for s in self.sources.values() if s.total]
-        done = sum(min(s.done, s.total or 0) for s in known)
-        if not done or len(known) < len(self.sources):
-            return None
-        spent = time.monotonic() - self._began
-        return spent / done * (sum(s.total or 0 for s in known) - done)
+        """Seconds left for all inputs at the measured rate, those not yet opened taken as long as the others.
 
-    def _line(self, name: str, now: float) -> None:
+        None until something is known.
+        """
+        lengths = [s.total for s in self.sources.values() if s.total]
+        done = sum(min(s.done, s.total or s.done) for s in self.sources.values())
+        if not done or not lengths:
+            return None
+        expected = sum(lengths) / len(lengths) * max(self.inputs, len(self.sources))
+        return (time.monotonic() - self._began) / done * max(0.0, expected - done)
+
+    def _line(self, name: str) -> None:
         s = self.sources[name]
-        eta = self.eta()
+        eta, number = self.eta(), list(self.sources).index(name) + 1
         if self.style == "json":
-            line = {"progress": s.name, "state": s.state, "seconds": round(s.done, 2), "of": s.total}
-            line |= {"frames": s.frames, "faces": s.faces, "tracks": s.tracks, "people": self.people}
-            line["eta_s"] = None if eta is None else round(eta, 1)
+            line = {"progress": s.name, "input": number, "inputs": self.inputs, "state": s.state}
+            line |= {"seconds": round(s.done, 2), "of": s.total, "frames": s.frames, "faces": s.faces}
+            line |= {"tracks": s.tracks, "people": s.people, "eta_s": None if eta is None else round(eta, 1)}
             print(json.dumps(line), file=self.out, flush=True)
             return
-        share = f"{100 * s.done / s.total:.0f} %" if s.total else f"{s.done:.0f} s"
-        left = "" if eta is None or s.state != "running" else f", about {eta:.0f} s left"
-        print(f"{s.name}: {s.state}, {share}, {self._told(s)}{left}", file=self.out, flush=True)
+        share = f"{100 * min(1.0, s.done / s.total):.0f} %" if s.total else f"{s.done:.0f} s"
+        place = f"[{number}/{self.inputs}] " if self.inputs > 1 else ""
+        told = f"{share}, {self._told(s)}" if s.state == "running" else self._told(s)
+        left = "" if eta is None or s.state != "running" else f", about {spoken(eta)} left"
+        print(f"{place}{s.name}: {s.state}, {told}{left}", file=self.out, flush=True)
+
+
+def spoken(seconds: float) -> str:
+    """`41 s`, `12 min` or `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -16,6 +16,7 @@ class SourceProgress:
     frames: int = 0
     faces: int = 0
     tracks: int = 0
+    people: int = 0  # in this source, so far
     state: str = "waiting"
 
 

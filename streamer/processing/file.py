@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from streamer.config import Config
-from streamer.errors import StageError, StreamerError
-from streamer.flow.inline import run_inline
+from streamer.errors import SourceError, StageError, StoreError, StreamerError
+from streamer.flow.inline import StopSignal, run_inline
 from streamer.flow.stage import Stage
 from streamer.flow.threaded import run_threaded
-from streamer.items import Frame, Track
+from streamer.items import Assigned, Dissolved, Event, Frame, Merged, Track
 from streamer.library import Library
 from streamer.library.retention import Retention
 from streamer.processing.base import Listener, Silent, SourceProgress
@@ -24,13 +25,17 @@ from streamer.processing.manifest import manifest, run_stats
 
 @dataclass(slots=True)
 class Done:
-    """What became of one source. `state`: done, partial, skipped or failed; `record`: its number in the store."""
+    """What became of one source. `state`: done, partial, skipped, failed or interrupted; `record`: its store number.
+
+    `partial` also says of a skipped source that its reading was a partial one.
+    """
 
     path: str
     state: str
     record: int | None = None
     error: StreamerError | None = None
     folder: str = ""
+    partial: bool = False
 
 
 class FileWorker:
@@ -38,7 +43,8 @@ class FileWorker:
 
     `inline` runs the stages in one thread instead of one each; the result is the same. `force` does finished sources
     again: the new run takes the place of the old one, decisions move along. People nobody named are erased
-    `keep_unnamed` after they were last seen, at the start and between sources.
+    `keep_unnamed` after they were last seen, at the start and between sources. Once `stop` is set nothing more is
+    read; the source at hand is taken back, to be begun again by the next run.
     """
 
     def __init__(
@@ -51,10 +57,11 @@ class FileWorker:
         inline: bool = False,
         force: bool = False,
         keep_unnamed: timedelta | None = None,
+        stop: StopSignal | None = None,
     ) -> None:
         self.library, self.models, self.config = library, models, config
         self.listener: Listener = listener or Silent()
-        self.inline, self.force = inline, force
+        self.inline, self.force, self.stop = inline, force, stop
         self.store = library.store
         e = models.embedder
         self.store.check_model(e.model, e.dimension, e.metric, e.template)
@@ -78,29 +85,29 @@ class FileWorker:
             self.listener.say(f"{gone} tracks of people nobody named have expired and were erased")
 
     def one(self, path: Path) -> Done:
-        """Processes a source, or finds that it is done already; a failure is an answer, not an exception."""
-        from streamer.sources import open_source
+        """Processes a source, or finds that it is done already; a source that fails is an answer, not an exception.
 
+        StoreError when the library itself cannot be written: then no other source would fare better.
+        """
+        if self._stopped:
+            return Done(str(path), "interrupted")
         try:
-            source = open_source(path, **self.config.component("source"))
-            try:
-                content = content_digest(path)
-                known = None if self.force else self.store.find_source(content, self.digest)
-                if known is not None and known.status != "running":
-                    done = Done(str(path), "skipped", known.id)
-                else:
-                    done = self._process(path, source, content)
-                self._settle(path, content, done)
-                self._expire(self.clusterer)
-                return done
-            finally:
-                source.close()
+            content = content_digest(path)
+            known = None if self.force else self.store.find_source(content, self.digest)
+            if known is not None and known.status != "running":
+                done = Done(str(path), "skipped", known.id, partial=known.status == "partial")
+            else:
+                done = self._open(path, content)
+            self._settle(path, content, done)
+            self._expire(self.clusterer)
+            return done
         except StreamerError as error:
             cause = error.__cause__ if isinstance(error, StageError) else None
             told = cause if isinstance(cause, StreamerError) else error
+            self._take_back()
+            if isinstance(told, StoreError):
+                raise told from error
             self.listener.say(f"{type(told).__name__}: {told}")
-            self.store.discard_unfinished()
-            self.clusterer = self.library.clusterer(self._fresh)  # without what the failed source taught it
             return Done(str(path), "failed", error=told)
 
     def _settle(self, path: Path, content: str, done: Done) -> None:
@@ -112,11 +119,30 @@ class FileWorker:
         if done.record is not None and not Path(self.store.source(done.record).path).exists():
             self.store.move_source(done.record, str(path.absolute()))
 
+    @property
+    def _stopped(self) -> bool:
+        return self.stop is not None and self.stop.is_set()
+
+    def _take_back(self) -> None:
+        """Forgets what a source that did not end well left behind; on a full disk the next run does it."""
+        with contextlib.suppress(StoreError):
+            self.store.discard_unfinished()
+            self.clusterer = self.library.clusterer(self._fresh)  # without what the source taught it
+
+    def _open(self, path: Path, content: str) -> Done:
+        from streamer.sources import open_source
+
+        source = open_source(path, **self.config.component("source"))
+        try:
+            return self._process(path, source, content)
+        finally:
+            source.close()
+
     def _process(self, path: Path, source: Any, content: str) -> Done:
         from streamer.stages import Assign, Embed, Follow
         from streamer.tracking.stride import RecallCheck
 
-        shown = self.listener.source(path.name)
+        shown = self.listener.source(str(path))
         shown.total, shown.state = source.info.duration, "running"
         began = time.process_time()
         make = self.config.make
@@ -126,44 +152,47 @@ class FileWorker:
         check = RecallCheck(least=score) if stride.is_sparse else None
         follow = Follow(self.models.detector, self.models.embedder.template, tracker, make("shots"), stride, check)
         embed = Embed(self.models.embedder, self.models.quality, self.store.next_track())
+        frames = _Told(source, shown, self.listener, follow)
+        people: set[int] = set()
 
         def keep(outcome: Any) -> None:
             self._record(record, outcome)
             shown.tracks += len(outcome.tracks)
+            shown.people = _count(people, outcome.events)
 
         chain: list[Stage] = [follow, embed, Assign(self.clusterer)]
-        flow = (run_inline if self.inline else run_threaded)(self._timed(source, shown, follow), chain, keep)
+        flow = (run_inline if self.inline else run_threaded)(frames, chain, keep, stop=self.stop)
+        if self._stopped and not frames.complete:
+            self._take_back()
+            shown.state = "interrupted"
+            return Done(str(path), "interrupted")
+        shown.faces = follow.faces
         stats = run_stats(source, follow, embed, time.process_time() - began)
         stats["stages"] = {s.name: round(s.cpu_s, 3) for s in flow.stages}
-        return self._finish(path, source, record, stats, shown)
+        return self._finish(path, source, record, content, stats, shown)
 
     def _begin(self, path: Path, info: Any, content: str) -> int:
         told = {"width": info.width, "height": info.height, "fps": info.fps, "duration": info.duration}
-        told |= {"start": info.start, "codec": info.codec, "frames": info.frames}
+        told |= {"start": info.start, "codec": info.codec, "frames": info.frames, "timecode": info.start_timecode}
         record = self.store.begin_source(
             path.name, path=str(path.absolute()), content_hash=content, config=self.digest,
             period=1 / (info.fps or 25), info=told, at=now(), state=self.clusterer.state(),
         )  # fmt: skip
         return int(record.id)
 
-    def _finish(self, path: Path, source: Any, record: int, stats: dict[str, Any], shown: SourceProgress) -> Done:
+    def _finish(
+        self, path: Path, source: Any, record: int, content: str, stats: dict[str, Any], shown: SourceProgress
+    ) -> Done:
         warnings = source.stats.warnings
         shown.state = "partial" if warnings else "done"
         self.store.finish_source(
             record, state=self.clusterer.state(), status=shown.state, stats=stats,
-            manifest=manifest(self.config, self.models, source.info, stats), at=now(),
+            manifest=manifest(self.config, self.models, source.info, stats, content), at=now(),
         )  # fmt: skip
         for warning in warnings:
             self.listener.say(f"{path}: {warning}")
-        self.listener.tick(path.name, force=True)
-        return Done(str(path), shown.state, record)
-
-    def _timed(self, source: Any, shown: SourceProgress, follow: Any) -> Iterator[Frame]:
-        """The frames of a source, with the progress kept up to date."""
-        for frame in source:
-            yield frame
-            shown.done, shown.frames, shown.faces = frame.time - source.info.start, frame.index + 1, follow.faces
-            self.listener.tick(shown.name)
+        self.listener.tick(shown.name, force=True)
+        return Done(str(path), shown.state, record, partial=bool(warnings))
 
     def _record(self, number: int, outcome: Any) -> None:
         tracks: list[Track] = [e.track for e in outcome.tracks]
@@ -175,14 +204,55 @@ class FileWorker:
         )  # fmt: skip
 
 
+class _Told:
+    """The frames of a source, with the progress kept up to date. `complete` once all were given."""
+
+    def __init__(self, source: Any, shown: SourceProgress, listener: Listener, follow: Any) -> None:
+        self._source, self._shown, self._listener, self._follow = source, shown, listener, follow
+        self._closed = self.complete = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        shown, start = self._shown, self._source.info.start
+        for frame in self._source:
+            yield frame
+            shown.done, shown.frames, shown.faces = frame.time - start, frame.index + 1, self._follow.faces
+            self._listener.tick(shown.name)
+        self.complete = not self._closed
+
+    def close(self) -> None:
+        """Ends the reading, also from another thread."""
+        self._closed = True
+        self._source.close()
+
+
+def _count(people: set[int], events: Iterable[Event]) -> int:
+    """How many people were seen so far, `people` brought up to date."""
+    for event in events:
+        if isinstance(event, Assigned) and event.identity is not None:
+            people.add(event.identity)
+        elif isinstance(event, Merged) and event.dropped in people:
+            people.discard(event.dropped)
+            people.add(event.kept)
+        elif isinstance(event, Dissolved):
+            people.discard(event.identity)
+    return len(people)
+
+
 def content_digest(path: Path) -> str:
-    """What stands for the content of a file, or of a folder of pictures (names, sizes and times of change)."""
+    """What stands for the content of a file, or of a folder of pictures (names, sizes and times of change).
+
+    SourceError for what is neither, or cannot be read.
+    """
+    from streamer.sources.inspect import regular_file
     from streamer.store import content_hash
 
-    if path.is_file():
-        return content_hash(path)
-    listing = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(path.iterdir())]
-    return hashlib.sha256(repr(listing).encode()).hexdigest()
+    if not path.is_dir():
+        return content_hash(regular_file(path))
+    try:
+        listing = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(path.iterdir())]
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be listed ({error.strerror}). Check its rights.") from error
+    return hashlib.sha256(repr(listing).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def now() -> str:

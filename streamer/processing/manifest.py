@@ -25,20 +25,28 @@ def run_stats(source: Any, follow: Any, embed: Any, cpu: float) -> dict[str, Any
         "tracks_split": embed.splits,
         "stride": {**follow.stride.told(), "check": follow.check.told() if follow.check else None},
         "warnings": list(s.warnings),
+        "gaps": [{"start": g.start, "end": g.end, "reason": g.reason, "frames": g.frames} for g in s.gaps],
         "cpu_seconds": round(cpu, 3),
         "cpu_ms_per_frame": round(1000 * cpu / max(1, follow.frames), 3),
     }
 
 
-def manifest(config: Config, models: Any, info: Any, stats: dict[str, Any]) -> dict[str, Any]:
-    """What it takes to repeat the run, and what really ran."""
+def manifest(config: Config, models: Any, info: Any, stats: dict[str, Any], content: str) -> dict[str, Any]:
+    """What it takes to repeat the run, and what really ran. `content` is the hash that stands for the source."""
     from streamer.models.packs import describe
 
     return {
         "whowhen": __version__,
         "python": platform.python_version(),
         "packages": installed(),
-        "source": {"path": info.uri, "codec": info.codec, "width": info.width, "height": info.height},
+        "source": {
+            "path": info.uri,
+            "codec": info.codec,
+            "width": info.width,
+            "height": info.height,
+            "content": content,
+            "notes": list(info.notes),
+        },
         "config": {p: {"value": v, "origin": o} for p, v, o in config.show()},
         "models": describe(models.pack),
         "model_id": models.embedder.model,

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from streamer.library import Library
 from streamer.processing.file import now
 from streamer.processing.rundata import run_data
+from streamer.sources import stem
+from streamer.store import SourceRecord
 
 FORMATS = ("faces", "appearances", "people", "run", "html")
+
+
+def source_folder(out: Path, path: Path, source: SourceRecord, taken: set[str]) -> Path:
+    """The folder in `out` for the results of a source, not yet in `taken` (its name is added).
+
+    A folder that holds the results of another video is left alone: two `clip.mp4` of different runs get two.
+    """
+    while True:
+        folder = out / stem(path, taken)
+        if _belongs(folder, source):
+            return folder
+
+
+def _belongs(folder: Path, source: SourceRecord) -> bool:
+    try:
+        told = json.loads((folder / "run.json").read_text("utf-8"))
+        return bool({told["source"]["path"], told["source"].get("content")} & {source.path, source.hash})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return True
 
 
 def write_folder(library: Library, record: int, folder: Path, formats: Sequence[str] = ()) -> list[Path]:

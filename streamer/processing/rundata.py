@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from streamer.items import Gap
 from streamer.reports.base import FaceCard, FaceRow, NotSeen, PersonEntry, RunData, SourceEntry
 
 FACES_PER_PERSON = 3
@@ -58,7 +59,9 @@ def _source(source: Any, unassigned: int, folder: Path) -> SourceEntry:
         source.name, source.path, info.get("width") or 0, info.get("height") or 0, info.get("fps"),
         info.get("duration"), frames.get("processed"), info.get("start") or 0.0, codec=info.get("codec") or "",
         video=video, cuts=stats.get("cuts", ()),
+        start_timecode=info.get("timecode"),
         not_seen=NotSeen(
+            gaps=[Gap(source.name, **gap) for gap in stats.get("gaps", ())],
             rejected=stats.get("rejected", {}), dropped=frames.get("dropped", {}), failed=frames.get("failed", 0),
             unassigned=unassigned, warnings=stats.get("warnings", ()),
         ),

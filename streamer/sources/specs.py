@@ -44,7 +44,7 @@ def expand(specs: Iterable[str | Path]) -> list[Path]:
         for path in paths:
             found.setdefault(os.path.realpath(path), path)
     if not something:
-        raise SourceError("; ".join(nothing) or "No video was given. Name files, folders or patterns.")
+        raise SourceError(" ".join(nothing) or "No video was given. Name files, folders or patterns.")
     return list(found.values())
 
 

@@ -1,0 +1,247 @@
+"""What `whowhen run` makes of inputs of every kind: results, one clear line each, exit codes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.cli import main
+from streamer.testing import two_shots
+from tests.pipelines.drawn import use_drawn_faces, whowhen
+from tests.streamer.sources.corpus import SCENE, changed, cut, encode, matrix, playlist, sound_only
+
+
+@pytest.fixture(autouse=True)
+def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_drawn_faces(monkeypatch.setattr)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return two_shots().write(tmp_path_factory.mktemp("clip"))
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", *map(str, arguments)])
+    return int(ended.value.code or 0)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_bad_inputs_get_a_line_each_and_the_good_one_is_done(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = {
+        "missing.mp4": "does not exist",
+        "empty.mp4": "is empty (0 bytes)",
+        "text.mp4": "is not a video (it looks like plain text)",
+        "index.mp4": "is not a video that can be read",
+        "sound.mp4": "has no video stream",
+        "list.mp4": "is not a video (it looks like a playlist)",
+        "pipe.mp4": "is a pipe, not a file",
+        "link.mp4": "does not exist",
+        "empty": "holds no picture",
+        "photo.jpg": "is not a picture that can be read",
+    }
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("Dear diary,\n" * 99)
+    changed(cut(0.6))(tmp_path / "index.mp4")
+    sound_only(tmp_path / "sound.mp4")
+    playlist(str(clip))(tmp_path / "list.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "photo.jpg").write_text("no photo\n" * 9)
+    assert run(*[tmp_path / name for name in bad], clip, "-o", tmp_path / "out", "-q") == 5
+    told = capsys.readouterr()
+    lines = [line for line in told.err.splitlines() if line.startswith("SourceError: ")]
+    assert len(lines) == len(bad)
+    for line, (name, why) in zip(lines, bad.items(), strict=True):
+        assert line.startswith(f"SourceError: {tmp_path / name}: {why}"), line
+        assert line.endswith("."), line
+    assert "Traceback" not in told.err
+    assert "scene.mp4: done" in told.out
+    assert {r["person"] for r in rows(tmp_path / "out" / "scene" / "faces.csv")} == {"1", "2"}
+    assert sorted(p.name for p in (tmp_path / "out").iterdir() if p.is_dir()) == ["scene"]
+
+
+def test_one_bad_input_alone_is_exit_code_six(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path / "gone.mp4", "-o", tmp_path / "out") == 6
+    assert f"SourceError: {tmp_path}/gone.mp4: does not exist. Check the path.\n" in capsys.readouterr().err
+
+
+def test_an_address_is_refused_without_its_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("rtsp://me:S3cret@127.0.0.1/x?token=S3cret", "-o", tmp_path / "out") == 6
+    told = capsys.readouterr().err
+    assert "rtsp://***@127.0.0.1/x?***: is an address" in told
+    assert "S3cret" not in told
+
+
+def test_a_truncated_file_gives_a_partial_result_also_when_asked_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed(cut(0.6), container={"movflags": "faststart"})(tmp_path / "cut.mp4")
+    assert run(tmp_path / "cut.mp4", "-o", tmp_path / "out", "-q") == 3
+    assert "cut.mp4: ends early: " in capsys.readouterr().err
+    told = json.loads((tmp_path / "out" / "cut" / "run.json").read_text())
+    assert told["frames"]["read"] == told["frames"]["processed"] + told["frames"]["failed"]
+    assert told["gaps"][0]["reason"] in ("missing", "damaged")
+    assert "Stretches not seen" in (tmp_path / "out" / "cut" / "report.html").read_text()
+    assert rows(tmp_path / "out" / "cut" / "appearances.csv")
+    assert run(tmp_path / "cut.mp4", "-o", tmp_path / "out", "-q") == 3
+    assert "cut.mp4: skipped" in capsys.readouterr().out
+
+
+def test_folders_patterns_pictures_and_moving_gifs_are_inputs(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import cv2
+
+    videos, photos = tmp_path / "videos", tmp_path / "photos"
+    (videos / "deep").mkdir(parents=True)
+    photos.mkdir()
+    shutil.copy(clip, videos / "deep" / "a.mp4")
+    encode(videos / "b.mkv", [0.0, 0.04, 0.08])
+    (videos / "notes.txt").write_text("no video")
+    encode(tmp_path / "wave.gif", [k / 10 for k in range(8)], codec="gif", form="rgb8", rate=10)
+    for k in range(3):
+        cv2.imwrite(str(photos / f"{k}.png"), SCENE.draw(0.2 * k))
+    assert run(videos, photos, tmp_path / "*.gif", "-o", tmp_path / "out", "-q") == 0
+    done = [line.split(": ")[0] for line in capsys.readouterr().out.splitlines() if ": done" in line]
+    assert [Path(d).name for d in done] == ["b.mkv", "a.mp4", "photos", "wave.gif"]
+    seen = {name: {r["person"] for r in rows(tmp_path / "out" / name / "faces.csv")} for name in ("a", "b", "photos")}
+    assert seen == {"a": {"1", "2"}, "b": {"1", "2"}, "photos": {"1", "2"}}
+
+
+@pytest.mark.parametrize(
+    ("turn", "size"),
+    [((0, 1, -1, 0), (240, 320)), ((-1, 0, 0, -1), (320, 240)), ((-1, 0, 0, 1), (320, 240))],
+    ids=["quarter", "half", "mirrored"],
+)
+def test_boxes_are_in_pixels_of_the_displayed_picture(
+    turn: tuple[int, int, int, int], size: tuple[int, int], tmp_path: Path
+) -> None:
+    changed(matrix(*turn))(tmp_path / "turned.mp4")
+    assert run(tmp_path / "turned.mp4", "-o", tmp_path, "-q", "--preset", "accurate") == 0
+    found = [r for r in rows(tmp_path / "turned" / "faces.csv") if r["frame"] == "0"]
+    boxes = np.array([[float(r[k]) for k in ("x1", "y1", "x2", "y2")] for r in found])
+    wanted = np.array([_turned(box, turn) for _, box in SCENE.faces(0.0)])
+    nearest = np.abs(boxes[:, None] - wanted[None]).max(2).min(1)
+    assert len(boxes) == 2
+    assert nearest.max() <= 4
+    told = json.loads((tmp_path / "turned" / "run.json").read_text())["source"]
+    assert (told["width"], told["height"]) == size
+
+
+def _turned(box: tuple[float, float, float, float], turn: tuple[int, int, int, int]) -> list[float]:
+    """A box of the stored 320 x 240 picture where a display matrix puts it."""
+    a, b, c, d = turn
+    corners = np.array([[box[0], box[1]], [box[2], box[3]]], float) @ np.array([[a, b], [c, d]], float)
+    frame = np.array([[0, 0], [320, 240]], float) @ np.array([[a, b], [c, d]], float)
+    corners -= frame.min(0)
+    return [*corners.min(0), *corners.max(0)]
+
+
+def test_wide_pixels_give_boxes_in_the_wider_picture(tmp_path: Path) -> None:
+    from fractions import Fraction
+
+    encode(tmp_path / "wide.mp4", [0.0, 0.04, 0.08], aspect=Fraction(2, 1))
+    assert run(tmp_path / "wide.mp4", "-o", tmp_path, "-q") == 0
+    found = [r for r in rows(tmp_path / "wide" / "faces.csv") if r["frame"] == "0"]
+    edges = sorted((float(r["x1"]), float(r["x2"])) for r in found)
+    wanted = sorted((2.0 * box[0], 2.0 * box[2]) for _, box in SCENE.faces(0.0))
+    assert np.abs(np.array(edges) - np.array(wanted)).max() <= 6
+
+
+def test_nobody_is_there_in_a_stretch_without_frames(tmp_path: Path) -> None:
+    encode(tmp_path / "gap.mkv", [5.0, 5.04, 5.08, 60.0, 60.04, 60.08])
+    assert run(tmp_path / "gap.mkv", "-o", tmp_path, "-q") == 0
+    spans = {(float(r["start_s"]), float(r["end_s"])) for r in rows(tmp_path / "gap" / "appearances.csv")}
+    assert spans == {(5.0, 5.12), (60.0, 60.12)}
+    told = json.loads((tmp_path / "gap" / "run.json").read_text())
+    assert [(g["start"], g["end"]) for g in told["gaps"]] == [(5.12, 60.0)]
+
+
+def test_the_same_video_twice_is_one_video(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(clip, tmp_path / "copy.mp4")
+    assert run(clip, tmp_path / "copy.mp4", "-o", tmp_path / "out", "-q", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [s["state"] for s in told["sources"]] == ["done", "skipped"]
+    assert [p["screen_time"] for p in told["people"]] == [2.0, 1.0]
+
+
+def test_by_force_and_with_other_options_a_video_is_done_again_in_its_place(clip: Path, tmp_path: Path) -> None:
+    from streamer.library import Library
+
+    out = tmp_path / "out"
+    assert run(clip, "-o", out, "-q") == 0
+    before = (out / "scene" / "people.csv").read_bytes()
+    with Library(out / "people.db") as library:
+        library.name(1, "Ann")
+    assert run(clip, "-o", out, "-q", "--force") == 0
+    assert run(clip, "-o", out, "-q", "--preset", "accurate") == 0
+    after = (out / "scene" / "people.csv").read_bytes()
+    assert after == before.replace(b"\n1,,", b"\n1,Ann,")
+    with Library(out / "people.db") as library:
+        assert [s.name for s in library.store.sources()] == ["scene.mp4"]
+        assert {p.id for p in library.people()} == {1, 2}
+
+
+def test_two_videos_of_one_name_keep_two_folders(clip: Path, tmp_path: Path) -> None:
+    for day in ("monday", "tuesday"):
+        (tmp_path / day).mkdir()
+        encode(tmp_path / day / "a.mkv", [0.0, 0.04] if day == "monday" else [0.0, 0.04, 0.08])
+        assert run(tmp_path / day / "a.mkv", "-o", tmp_path / "out", "-q") == 0
+    count = [len({r["frame"] for r in rows(tmp_path / "out" / f / "faces.csv")}) for f in ("a", "a-2")]
+    assert count == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-f", "docx"], "docx is not a format"),
+        (["--preset", "best"], "best is not a preset"),
+        (["--device", "cray"], "cray is not a device"),
+        (["--set", "stride.present=fast"], "did you mean preset?"),
+        (["--config", "gone.yaml"], "gone.yaml: No such file"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_any_work(
+    arguments: list[str], said: str, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(clip, "-o", tmp_path / "out", *arguments) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out" / "scene").exists()
+
+
+@pytest.mark.parametrize("out", ["clip", "read-only", "/proc/x"])
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(out: str, clip: Path, tmp_path: Path) -> None:
+    if out == "read-only" and os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    (tmp_path / "read-only").mkdir(mode=0o555)
+    (tmp_path / "clip").touch()
+    assert run(clip, "-o", tmp_path / out, "-q") == 2
+
+
+def test_a_closed_pipe_is_no_error_and_a_full_disk_behind_it_is_said(clip: Path, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as closed, open("/dev/full", "w") as full:
+        to = {"capture_output": False, "stderr": subprocess.PIPE}
+        shut = whowhen("run", clip, "-o", tmp_path, "-q", stdout=closed, **to)
+        lost = whowhen("run", clip, "-o", tmp_path, "-q", stdout=full, **to)
+    assert (shut.returncode, "Error" in shut.stderr) == (0, False)
+    assert lost.returncode == 2
+    assert "standard output: No space left on device." in lost.stderr
+    assert "Exception" not in lost.stderr
