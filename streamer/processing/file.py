@@ -63,6 +63,7 @@ class FileWorker:
         self.listener: Listener = listener or Silent()
         self.inline, self.force, self.stop = inline, force, stop
         self.store = library.store
+        self._seen: set[str] = set()  # contents of this run: a copy is not done twice, also by force
         e = models.embedder
         self.store.check_model(e.model, e.dimension, e.metric, e.template)
         for name in self.store.discard_unfinished():
@@ -93,7 +94,8 @@ class FileWorker:
             return Done(str(path), "interrupted")
         try:
             content = content_digest(path)
-            known = None if self.force else self.store.find_source(content, self.digest)
+            known = self.store.find_source(content, self.digest) if not self.force or content in self._seen else None
+            self._seen.add(content)
             if known is not None and known.status != "running":
                 done = Done(str(path), "skipped", known.id, partial=known.status == "partial")
             else:

@@ -179,6 +179,8 @@ def test_the_same_video_twice_is_one_video(clip: Path, tmp_path: Path, capsys: p
     told = json.loads(capsys.readouterr().out)
     assert [s["state"] for s in told["sources"]] == ["done", "skipped"]
     assert [p["screen_time"] for p in told["people"]] == [2.0, 1.0]
+    assert run(clip, tmp_path / "copy.mp4", "-o", tmp_path / "out", "-q", "--force", "--json") == 0
+    assert [s["state"] for s in json.loads(capsys.readouterr().out)["sources"]] == ["done", "skipped"]
 
 
 def test_by_force_and_with_other_options_a_video_is_done_again_in_its_place(clip: Path, tmp_path: Path) -> None:
