@@ -28,6 +28,7 @@ SECTIONS: dict[str, str] = {
     "stride": "streamer.tracking.stride:StrideController",
     "tracker": "streamer.tracking.overlap:OverlapTracker",
     "clusterer": "streamer.clustering.online:OnlineClusterer",
+    "calibration": "streamer.clustering.calibrate:SelfCalibration",
 }
 ENVIRONMENT_PREFIX = "WHOWHEN__"
 

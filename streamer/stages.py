@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from streamer.clustering.base import Clusterer
+from streamer.clustering.calibrate import SelfCalibration
 from streamer.crops import align, complete_landmarks, cut, head_pose, rate_face, sharpness
 from streamer.items import F32, Event, Faces, FaceSample, Frame, Track, Tracklet
 from streamer.models.base import Detector, Embedder, Quality
@@ -231,15 +232,24 @@ class Embed:
 
 @dataclass(slots=True)
 class Assign:
-    """Embedded tracks in, outcomes out: the clusterer behind the stage contract."""
+    """Embedded tracks in, outcomes out: the clusterer behind the stage contract.
+
+    With a `calibration` the last word is spoken at the thresholds that the source's own pairs lead to.
+    """
 
     clusterer: Clusterer
+    calibration: SelfCalibration | None = None
     batch: int = 64
     name: str = "cluster"
 
     def process(self, items: Sequence[Embedded]) -> Iterator[Outcome]:
         tracklets = [i.tracklet for i in items if i.tracklet is not None]
+        if self.calibration is not None:
+            self.calibration.see(tracklets)
         yield Outcome(tuple(items), tuple(self.clusterer.add(tracklets)))
 
     def flush(self) -> Iterator[Outcome]:
+        if self.calibration is not None:
+            found = self.calibration.result()
+            self.clusterer.retune(found.link, found.merge)
         yield Outcome((), tuple(self.clusterer.finish()))

@@ -8,9 +8,10 @@ the less the thinner the evidence. A value inside stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,8 @@ LINK_CORRIDOR = (0.40, 0.65)
 MERGE_CORRIDOR = (0.48, 0.75)
 HALF_TRUST = 8  # tracks seen beside another one at which evidence and pack weigh the same
 LEAST = 6  # pairs of each kind below which nothing is moved
+KEPT = 256  # pairs of each kind that are stored of one source: quantiles, which is all that is asked of them
+RECENT = 512  # tracks whose vectors are held for the pairs of tracks to come
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +63,72 @@ class Evidence:
     impostor: F64
     tracks: int  # different tracks in the impostor pairs
 
+    def plain(self) -> dict[str, Any]:
+        """For JSON: at most KEPT quantiles of each kind."""
+        kinds = {"genuine": self.genuine, "impostor": self.impostor}
+        return {k: [round(float(x), 4) for x in _thinned(v)] for k, v in kinds.items()} | {"tracks": self.tracks}
+
+    @classmethod
+    def of(cls, told: Iterable[Mapping[str, Any]]) -> Evidence:
+        """All of what `plain` wrote, put together."""
+        kept = list(told)
+        genuine, impostor = ([x for one in kept for x in one[kind]] for kind in ("genuine", "impostor"))
+        return cls(np.asarray(genuine, np.float64), np.asarray(impostor, np.float64), sum(e["tracks"] for e in kept))
+
+    def __add__(self, other: Evidence) -> Evidence:
+        return Evidence(
+            np.concatenate([self.genuine, other.genuine]),
+            np.concatenate([self.impostor, other.impostor]),
+            self.tracks + other.tracks,
+        )
+
+
+def _thinned(values: F64) -> F64:
+    """The values ascending, or KEPT of their quantiles where there are more."""
+    return np.sort(values) if len(values) <= KEPT else np.quantile(values, (np.arange(KEPT) + 0.5) / KEPT)
+
+
+class Gathering:
+    """Evidence from tracks as they come, in the order in which `cannot_link` names earlier ones.
+
+    Genuine pairs: two halves of a track's exemplars (4 or more). Impostor pairs: tracks in one frame. Tracks below
+    `quality` are left out: blurred faces of different people resemble each other.
+    """
+
+    def __init__(self, *, metric: str = "cosine", quality: float = 0.30) -> None:
+        self.metric, self.quality = metric, quality
+        self._genuine: list[float] = []
+        self._impostor: list[float] = []
+        self._seen: set[int] = set()
+        self._recent: dict[int, F32] = {}
+
+    def see(self, tracklets: Iterable[Tracklet]) -> None:
+        """Takes the pairs of these tracks with each other and with earlier ones."""
+        for t in tracklets:
+            if t.quality >= self.quality and t.id not in self._recent:
+                self._take(t)
+
+    def _take(self, t: Tracklet) -> None:
+        if len(t.exemplars) >= 4:
+            halves = (_mean(t.exemplars[k::2], self.metric) for k in (0, 1))
+            self._genuine.append(_pair(*halves, self.metric))
+        for other in sorted(t.cannot_link & self._recent.keys()):
+            self._impostor.append(_pair(t.embedding, self._recent[other], self.metric))
+            self._seen |= {t.id, other}
+        self._recent[t.id] = t.embedding.copy()
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
+
+    def evidence(self) -> Evidence:
+        """All pairs so far."""
+        return Evidence(np.asarray(self._genuine, np.float64), np.asarray(self._impostor, np.float64), len(self._seen))
+
 
 def evidence(tracklets: Sequence[Tracklet], *, metric: str = "cosine", quality: float = 0.30) -> Evidence:
-    """Genuine pairs: two halves of each track's exemplars (4 or more). Impostor pairs: tracks in one frame.
-
-    Tracks below `quality` are left out: blurred faces of different people resemble each other.
-    """
-    good = {t.id: t for t in tracklets if t.quality >= quality}
-    genuine, impostor, seen = [], [], set()
-    for t in good.values():
-        if len(t.exemplars) >= 4:
-            genuine.append(_pair(_mean(t.exemplars[0::2], metric), _mean(t.exemplars[1::2], metric), metric))
-        for other in sorted(t.cannot_link & good.keys()):
-            impostor.append(_pair(t.embedding, good[other].embedding, metric))
-            seen |= {t.id, other}
-    return Evidence(np.asarray(genuine, np.float64), np.asarray(impostor, np.float64), len(seen))
+    """What a `Gathering` finds in these tracks."""
+    gathering = Gathering(metric=metric, quality=quality)
+    gathering.see(tracklets)
+    return gathering.evidence()
 
 
 def _mean(rows: F32, metric: str) -> F32:
@@ -143,4 +197,46 @@ def _share(values: F64, bars: F64) -> F64:
     return np.searchsorted(np.sort(values), bars, "right") / len(values)
 
 
-__all__ = ["Calibration", "Curve", "Evidence", "calibrate", "evidence"]
+class SelfCalibration:
+    """Thresholds of a run that follow what its sources show: made with the pack's values, told every track.
+
+    `before` is the evidence of earlier sources of the library. Without `enabled` the pack's values stand.
+    """
+
+    def __init__(
+        self,
+        *,
+        link: float,
+        merge: float,
+        metric: str,
+        enabled: bool = True,
+        budget: float = 0.01,
+        before: Evidence | None = None,
+    ) -> None:
+        self.link, self.merge, self.metric, self.enabled, self.budget = link, merge, metric, enabled, budget
+        self.before = before or Evidence(np.zeros(0), np.zeros(0), 0)
+        self._gathering = Gathering(metric=metric)
+        self.result()  # a budget that is none is told before the first frame
+
+    def see(self, tracklets: Iterable[Tracklet]) -> None:
+        """Takes the evidence of these tracks."""
+        self._gathering.see(tracklets)
+
+    @property
+    def found(self) -> Evidence:
+        """The evidence of this source alone."""
+        return self._gathering.evidence()
+
+    def result(self) -> Calibration:
+        """The thresholds as of now."""
+        found = self.before + self.found
+        out = calibrate(found, link=self.link, merge=self.merge, metric=self.metric, budget=self.budget)
+        if self.enabled:
+            return out
+        return replace(
+            out, link=self.link, merge=self.merge, trust=0.0, fell_back=True,
+            reason="Self-calibration is off: the given thresholds are used.",
+        )  # fmt: skip
+
+
+__all__ = ["Calibration", "Curve", "Evidence", "Gathering", "SelfCalibration", "calibrate", "evidence"]

@@ -68,6 +68,12 @@ class Exemplars:
         self.members.append([])
         return row
 
+    def remember(self, row: int, rows: I64) -> None:
+        """The exemplar's neighbours are the first of these others."""
+        keys = self.key[rows[rows != row][:NEIGHBORS]]
+        self.near[row] = -1
+        self.near[row, : len(keys)] = keys
+
     def absorb(self, row: int, vector: F32, energy: float) -> None:
         """Adds a vector to the exemplar and rewrites its row."""
         total = np.asarray(self.index.rows[row, : self.space.dimension] * np.float32(self.scale[row]) + vector)

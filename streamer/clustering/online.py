@@ -37,6 +37,7 @@ GATE = 0.948  # a low-quality track joins below this (0.45)
 RETRY = 0.948  # and, in a consolidation, below this to an exemplar (0.45); 0.776 lost 0.4 on the labelled videos
 FULL = 8  # from this many tracks an identity counts as large
 ESTABLISHED = 3  # tracks from which an identity may take in low-quality tracks
+LOOKED_AGAIN = 2000  # exemplars: a film's, 0.1 s; older ones keep the neighbours they saw
 FIRST_OWNERS = 6  # nearest owners whose mean is looked at
 
 
@@ -85,14 +86,22 @@ class OnlineClusterer(Repair):
             "max_exemplars": max_exemplars, "remerge_every": remerge_every, "consolidate_growth": consolidate_growth,
             "conflicts": conflicts, "keep_vectors": keep_vectors, "flat_rows": flat_rows,
         }  # fmt: skip
+        self.q_seed, self.max_exemplars = q_seed, max_exemplars
+        self.remerge_every, self.consolidate_growth = remerge_every, consolidate_growth
+        self._set_bars()
+        self._near: set[tuple[int, int]] = set()  # identities that saw each other since the last re-merge
+        self._since_remerge = 0
+        self._consolidated_at = 32  # tracks at the last consolidation; below this many there is nothing to repair
+
+    def _set_bars(self) -> None:
+        """All bars from the options `link` and `merge`."""
+        link = self.options["link"]
         self.unit = self.space.dissimilarity(link)
         if not self.unit > 0:
             raise ConfigError(f"clusterer.link is {link}: it leaves no distance between two faces of one person.")
-        merge_bar = self.space.dissimilarity(merge)
+        merge_bar = self.space.dissimilarity(self.options["merge"])
         self.join_bars = Bars(self.unit, JOIN_MANY * self.unit, FULL)
         self.merge_bars = Bars(merge_bar + MERGE_ONE * self.unit, merge_bar + MERGE_MANY * self.unit, FULL)
-        self.q_seed, self.max_exemplars = q_seed, max_exemplars
-        self.remerge_every, self.consolidate_growth = remerge_every, consolidate_growth
         self.retry_bar = RETRY * self.unit
         # Nothing farther is looked at: neither joined nor remembered as a neighbour. Where `link` is stricter than
         # `merge`, as far as two single tracks may be merged, or the re-merges would have no pairs to look at.
@@ -100,9 +109,28 @@ class OnlineClusterer(Repair):
         counts = np.arange(FULL + 1)
         counts[0] = 1
         self._join = self.join_bars.at(counts, np.ones(FULL + 1, np.int64)).tolist()  # by min(tracks, FULL)
-        self._near: set[tuple[int, int]] = set()  # identities that saw each other since the last re-merge
-        self._since_remerge = 0
-        self._consolidated_at = 32  # tracks at the last consolidation; below this many there is nothing to repair
+
+    def retune(self, link: float, merge: float) -> None:
+        """From now on these thresholds hold (in the pack's metric); the next `finish` draws the consequences.
+
+        The newest exemplars look for neighbours again when they may be farther away than before.
+        """
+        before = self.reach
+        self.options |= {"link": link, "merge": merge}
+        self._set_bars()
+        if self.reach > before:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        ex, last = self.exemplars, len(self.exemplars)
+        for s in range(max(0, last - LOOKED_AGAIN), last, CHUNK):
+            at = np.arange(s, min(s + CHUNK, last))
+            queries = self.space.query(self.space.means(ex.sums(at), ex.weight[at]))
+            offsets, found = ex.index.within(queries, self.space.radius(self.reach))
+            for i, row in enumerate(at.tolist()):
+                rows = found[offsets[i] : offsets[i + 1]]
+                product = np.einsum("ij,j->i", ex.index.rows[rows], queries[i])
+                ex.remember(row, rows[np.lexsort((rows, -product))])
 
     # ------------------------------------------------------------------ insertion
     def add(self, tracklets: Sequence[Tracklet]) -> list[Event]:

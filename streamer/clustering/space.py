@@ -96,6 +96,13 @@ class Space:
         mean = total / np.float32(weight)
         return np.concatenate([mean, [-np.dot(mean, mean) / 2.0, 1.0]]).astype(np.float32)
 
+    def means(self, totals: F32, weights: NDArray[np.float64]) -> F32:
+        """(n, d) what stands for sums of vectors: their directions, or their means."""
+        if self.metric == "cosine":
+            lengths = np.sqrt(np.einsum("ij,ij->i", totals, totals))
+            return np.asarray(totals / np.maximum(lengths, 1e-12)[:, None], np.float32)
+        return np.asarray(totals / weights[:, None].astype(np.float32), np.float32)
+
     def from_product(self, product: Any) -> Any:
         """d from the inner product of query and row."""
         return 1.0 - product if self.metric == "cosine" else -product

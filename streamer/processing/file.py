@@ -20,6 +20,7 @@ from streamer.items import Assigned, Dissolved, Event, Frame, Merged, Track
 from streamer.library import Library
 from streamer.library.retention import Retention
 from streamer.processing.base import Listener, Silent, SourceProgress
+from streamer.processing.calibration import self_calibration, stats_of
 from streamer.processing.manifest import manifest, run_stats
 
 
@@ -148,6 +149,9 @@ class FileWorker:
         shown.total, shown.state = source.info.duration, "running"
         began = time.process_time()
         make = self.config.make
+        calibration = self_calibration(self.config, self.models.embedder, self.store)
+        known = calibration.result()
+        self.clusterer.retune(known.link, known.merge)
         record = self._begin(path, source.info, content)
         stride, score = make("stride"), self.models.detector.score
         tracker = make("tracker", high=score, confirm=score + 0.1 * (1 - score))
@@ -162,7 +166,7 @@ class FileWorker:
             shown.tracks += len(outcome.tracks)
             shown.people = _count(people, outcome.events)
 
-        chain: list[Stage] = [follow, embed, Assign(self.clusterer)]
+        chain: list[Stage] = [follow, embed, Assign(self.clusterer, calibration)]
         flow = (run_inline if self.inline else run_threaded)(frames, chain, keep, stop=self.stop)
         if self._stopped and not frames.complete:
             self._take_back()
@@ -170,6 +174,7 @@ class FileWorker:
             return Done(str(path), "interrupted")
         shown.faces = follow.faces
         stats = run_stats(source, follow, embed, time.process_time() - began)
+        stats["calibration"] = stats_of(calibration)
         stats["stages"] = {s.name: round(s.cpu_s, 3) for s in flow.stages}
         return self._finish(path, source, record, content, stats, shown)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from streamer.items import Gap
+from streamer.processing.calibration import shown
 from streamer.reports.base import FaceCard, FaceRow, NotSeen, PersonEntry, RunData, SourceEntry
 
 FACES_PER_PERSON = 3
@@ -28,6 +29,7 @@ def run_data(library: Any, source: Any, folder: Path) -> RunData:
         appearances=appearances,
         rows=lambda: _rows(library.store, source, labels),
         manifest=source.manifest,
+        calibration=shown(source.stats),
     )
 
 
