@@ -110,8 +110,8 @@ class Gathering:
 
     def _take(self, t: Tracklet) -> None:
         if len(t.exemplars) >= 4:
-            halves = (_mean(t.exemplars[k::2], self.metric) for k in (0, 1))
-            self._genuine.append(_pair(*halves, self.metric))
+            even, odd = (_mean(t.exemplars[k::2], self.metric) for k in (0, 1))
+            self._genuine.append(_pair(even, odd, self.metric))
         for other in sorted(t.cannot_link & self._recent.keys()):
             self._impostor.append(_pair(t.embedding, self._recent[other], self.metric))
             self._seen |= {t.id, other}

@@ -19,6 +19,11 @@ from streamer.items import I64
 MUST = 0  # in place of a weight: the two are one person
 
 
+def _key(a: int, b: int) -> int:
+    """A pair of positions, in any order, as one number."""
+    return a << 32 | b if a < b else b << 32 | a
+
+
 class Constraints:
     """Pairs of track positions. `must` is the user's (or a continued track's), `cannot` the machine's or the user's."""
 
@@ -26,8 +31,8 @@ class Constraints:
         self._pairs = np.zeros((64, 2), np.int64)
         self._weights = np.zeros(64, np.int64)
         self._count = 0
-        self._user = 0  # pairs of the user's
-        self._at: dict[tuple[int, int], int] = {}  # user's pairs and whatever may be looked up
+        self._users: dict[int, set[int]] = {}  # position -> those the user parted it from
+        self._at: dict[int, int] = {}  # pair (as one number, see _key) -> where it is in the arrays
         self.must: set[tuple[int, int]] = set()
         self.waiting: dict[int, list[tuple[int, int]]] = {}  # unseen track number -> (other number, weight or MUST)
 
@@ -44,25 +49,36 @@ class Constraints:
     @property
     def any_user(self) -> bool:
         """Whether the user parted anybody."""
-        return self._user > 0
+        return bool(self._users)
+
+    def load(self, pairs: I64, weights: I64) -> None:
+        """Takes over pairs (n, 2), low position first, each once, into a table that is empty."""
+        self._pairs, self._weights, self._count = pairs, weights, len(pairs)
+        self._at = dict(zip((pairs[:, 0] << 32 | pairs[:, 1]).tolist(), range(len(pairs))))
+        for a, b in pairs[weights >= USER].tolist():
+            self._part(a, b)
+
+    def _part(self, a: int, b: int) -> None:
+        self._users.setdefault(a, set()).add(b)
+        self._users.setdefault(b, set()).add(a)
 
     def forbid(self, a: int, b: int, weight: int = 1) -> None:
         """Records that tracks at a and b are two persons; the stronger word stays."""
-        key = (min(a, b), max(a, b))
+        if weight >= USER:
+            self._part(a, b)
+        key = _key(a, b)
         at = self._at.get(key)
         if at is not None:
-            self._user += int(weight >= USER > self._weights[at])
             self._weights[at] = max(int(self._weights[at]), weight)
             return
-        self._user += int(weight >= USER)
         self._pairs, self._weights = grown(self._pairs, self._count), grown(self._weights, self._count)
-        self._pairs[self._count], self._weights[self._count] = key, weight
+        self._pairs[self._count], self._weights[self._count] = (min(a, b), max(a, b)), weight
         self._at[key] = self._count
         self._count += 1
 
     def weight(self, a: int, b: int) -> int:
         """0 when nobody says that tracks at a and b are two persons."""
-        at = self._at.get((min(a, b), max(a, b)))
+        at = self._at.get(_key(a, b))
         return 0 if at is None else int(self._weights[at])
 
     def require(self, a: int, b: int) -> None:
@@ -73,16 +89,19 @@ class Constraints:
 
     def forget(self, keys: Iterable[tuple[int, int]]) -> None:
         """Takes conflicts of these pairs back (must-links stay)."""
-        for key in keys:
-            at = self._at.pop(key, None)
+        for a, b in keys:
+            at = self._at.pop(_key(a, b), None)
             if at is None:
                 continue
-            self._user -= int(self._weights[at] >= USER)
+            for one, other in ((a, b), (b, a)):
+                if other in self._users.get(one, ()):
+                    self._users[one].discard(other)
+                    if not self._users[one]:
+                        del self._users[one]
             last = self._count - 1
             if at != last:
-                moved = (int(self._pairs[last, 0]), int(self._pairs[last, 1]))
                 self._pairs[at], self._weights[at] = self._pairs[last], self._weights[last]
-                self._at[moved] = at
+                self._at[_key(int(self._pairs[at, 0]), int(self._pairs[at, 1]))] = at
             self._count = last
 
     def components(self) -> dict[int, int]:
@@ -101,8 +120,19 @@ class Constraints:
 
     def of(self, position: int, least: int = 1) -> list[int]:
         """Positions of the tracks that are not the same person as this one, by a word of this weight."""
-        hit = (self.pairs == position).any(1) & (self.weights >= least)
-        return [int(b if a == position else a) for a, b in self.pairs[hit]]
+        if least >= USER:
+            return sorted(self._users.get(position, ()))
+        hit = self.pairs[(self.pairs == position).any(1)]
+        return [int(b if a == position else a) for a, b in hit]
+
+    def of_each(self, positions: I64) -> dict[int, list[int]]:
+        """What `of` says of each of these positions, in one pass over the pairs."""
+        out: dict[int, list[int]] = {at: [] for at in positions.tolist()}
+        pairs = self.pairs
+        for mine, other in ((0, 1), (1, 0)):
+            for at, foe in pairs[np.isin(pairs[:, mine], positions)][:, [mine, other]].tolist():
+                out[at].append(foe)
+        return out
 
     def forget_tracks(self, positions: set[int]) -> None:
         """Takes back all that was said about these tracks."""

@@ -29,7 +29,7 @@ class NeighborIndex:
         self._count = 0
         self._cells: Any = None  # FAISS IVF over copies of the rows, once there are more than flat_rows
         self._changed: set[int] = set()  # rows that the cells do not hold as they are
-        self._trained_at = 0
+        self.trained_at = 0  # rows at the last training of the cells
 
     def __len__(self) -> int:
         return self._count
@@ -51,9 +51,26 @@ class NeighborIndex:
             self._data.resize((len(self._data) * 3 // 2 + 1, self.width), refcheck=False)
         self._count += 1
         self.write(self._count - 1, row)
-        if self._count > max(self.flat_rows, 2 * self._trained_at):
+        if self._count > max(self.flat_rows, 2 * self.trained_at):
             self._train()
         return self._count - 1
+
+    @property
+    def centres(self) -> F32:
+        """(cells, width) of the inverted file; none while the search is exact."""
+        if self._cells is None:
+            return np.zeros((0, self.width), np.float32)
+        centres: F32 = self._cells.quantizer.reconstruct_n(0, self._cells.nlist)
+        return centres
+
+    def load(self, rows: F32, centres: F32, trained_at: int) -> None:
+        """Takes over what another index held, into an empty one: the same searches find the same."""
+        self._count = len(rows)
+        self._data = np.zeros((self._count + 64, self.width), np.float32)
+        self._data[: self._count] = rows
+        if len(centres):
+            self._fill(len(centres), centres)
+            self.trained_at = trained_at
 
     def write(self, position: int, row: F32) -> None:
         self._data[position] = row
@@ -100,20 +117,25 @@ class NeighborIndex:
 
     def _train(self) -> None:
         """Cells anew from all rows; again whenever their number has doubled, since faces drift."""
+        self._fill(4 * int(np.sqrt(self._count)), None)
+        self.trained_at = self._count
+
+    def _fill(self, cells: int, centres: F32 | None) -> None:
+        """An inverted file of all rows, around these centres or around those of a training."""
         import faiss
 
         _single_thread(faiss)
-        cells = 4 * int(np.sqrt(self._count))
         quantizer = faiss.IndexFlatIP(self.width)
+        if centres is not None:
+            quantizer.add(np.ascontiguousarray(centres))
         self._cells = faiss.IndexIVFFlat(quantizer, self.width, cells, faiss.METRIC_INNER_PRODUCT)
         self._cells.cp.niter, self._cells.cp.seed, self._cells.cp.max_points_per_centroid = 6, 7, 64
         self._cells.cp.min_points_per_centroid = 1
         self._cells.set_direct_map_type(faiss.DirectMap.Hashtable)  # type: ignore[attr-defined]
         self._cells.nprobe = max(1, cells // PROBED)
-        self._cells.train(self.rows)
+        self._cells.train(self.rows)  # keeps centres that are there
         self._cells.add_with_ids(self.rows, np.arange(self._count))
         self._changed.clear()
-        self._trained_at = self._count
 
     def _refresh(self) -> None:
         """The cells hold the rows as they are now."""

@@ -152,16 +152,17 @@ class Repair(People):
         if not self.pending or not len(self.exemplars):
             return
         waiting = sorted(self.pending)
+        foes = self.constraints.of_each(np.asarray(waiting, np.int64))
         bar = self.retry_bar
         for s in range(0, len(waiting), CHUNK):
             part = waiting[s : s + CHUNK]
             queries = self.space.query(np.stack([self.pending[p] for p in part]))
             offsets, found = self.exemplars.index.within(queries, self.space.radius(bar))
             for i, at in enumerate(part):
-                self._retry(at, queries[i], found[offsets[i] : offsets[i + 1]])
+                self._retry(at, queries[i], found[offsets[i] : offsets[i + 1]], foes[at])
 
-    def _retry(self, at: int, query: F32, rows: I64) -> None:
-        enemies = self.foes(at, self.constraints.of(at))
+    def _retry(self, at: int, query: F32, rows: I64, among: list[int]) -> None:
+        enemies = self.foes(at, among)
         rows = rows[~np.isin(self.exemplars.owner[rows], list(enemies))]
         if not len(rows):
             return

@@ -16,7 +16,7 @@ from streamer.errors import StoreError
 if TYPE_CHECKING:
     from streamer.clustering.online import OnlineClusterer
 
-MAGIC = b"whowhen clusterer 1\n"
+MAGIC = b"whowhen clusterer 2\n"
 Arrays = dict[str, NDArray[Any]]
 EXEMPLAR = ("scale", "weight", "energy", "owner", "key", "near")
 IDENTITY = ("sums", "weight", "energy", "count", "number")
@@ -31,6 +31,7 @@ def pack(c: OnlineClusterer) -> bytes:
     header = {
         "model": c.model, "dimension": c.space.dimension, "options": c.options,
         "counters": {name: getattr(c, name) for name in COUNTERS}, "next_key": c.exemplars.next_key,
+        "trained_at": c.exemplars.index.trained_at,
         "waiting": sorted((k, v) for k, v in c.constraints.waiting.items()),
     }  # fmt: skip
     text = json.dumps(header, sort_keys=True).encode()
@@ -83,7 +84,7 @@ def _pairs(items: Any, width: int = 2) -> NDArray[np.int64]:
 
 def _arrays(c: OnlineClusterer) -> Arrays:
     ex, ids, tracks, rules = c.exemplars, c.identities, c.tracks, c.constraints
-    out: Arrays = {"rows": ex.index.rows}
+    out: Arrays = {"rows": ex.index.rows, "cell_centres": ex.index.centres}
     out |= {f"exemplar_{n}": getattr(ex, n)[: len(ex)] for n in EXEMPLAR}
     out |= {f"identity_{n}": getattr(ids, n)[: len(ids.rows)] for n in IDENTITY}
     out |= {f"track_{n}": getattr(tracks, n)[: tracks.count] for n in TRACK}
@@ -103,8 +104,7 @@ def _arrays(c: OnlineClusterer) -> Arrays:
 def fill(c: OnlineClusterer, header: dict[str, Any], arrays: Arrays) -> None:
     """A new clusterer becomes the one that was packed."""
     ex, ids, tracks, rules = c.exemplars, c.identities, c.tracks, c.constraints
-    for row in arrays["rows"]:
-        ex.index.add(row)
+    ex.index.load(arrays["rows"], arrays["cell_centres"], header["trained_at"])
     for n in EXEMPLAR:
         setattr(ex, n, arrays[f"exemplar_{n}"])
     for n in IDENTITY:
@@ -120,8 +120,7 @@ def fill(c: OnlineClusterer, header: dict[str, Any], arrays: Arrays) -> None:
     ids.free, ids.pinned = arrays["free"].tolist(), set(arrays["pinned"].tolist())
     tracks.count, tracks.vectors = len(tracks.number), arrays["vectors"]
     tracks.position = {n: at for at, n in enumerate(tracks.number.tolist()) if n}
-    for (a, b), weight in zip(arrays["pairs"].tolist(), arrays["pair_weights"].tolist()):
-        rules.forbid(a, b, weight)
+    rules.load(arrays["pairs"], arrays["pair_weights"])
     rules.must = {(a, b) for a, b in arrays["must"].tolist()}
     rules.waiting = {k: [(o, m) for o, m in v] for k, v in header["waiting"]}
     for dropped, kept in arrays["aliases"].tolist():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.clustering.calibrate import Evidence, calibrate, evidence
+from streamer.clustering.calibrate import KEPT, Evidence, Gathering, SelfCalibration, calibrate, evidence
 from streamer.errors import ConfigError
 from streamer.items import Tracklet
 from tests.streamer.clustering.drawn import centres, looks, unit
@@ -91,3 +91,44 @@ def test_evidence_comes_from_halves_of_tracks_and_tracks_in_one_frame() -> None:
 def test_a_budget_that_is_no_share_is_refused() -> None:
     with pytest.raises(ConfigError, match="budget"):
         calibrate(pairs(), **PACK, budget=1.0)
+
+
+def test_tracks_that_come_in_batches_give_the_same_evidence() -> None:
+    x = [looks(c, 6, 0.9, n) for n, c in enumerate(centres(5))]
+    tracks = [
+        Tracklet(n + 1, "film", 0.0, 1.0, 6, unit(v.mean(0)), v, 0.9, frozenset({n} if n else ()))
+        for n, v in enumerate(x)
+    ]
+    gathering = Gathering()
+    for t in tracks:
+        gathering.see([t])
+    assert gathering.evidence().impostor.tolist() == evidence(tracks).impostor.tolist()
+    assert gathering.evidence().genuine.tolist() == evidence(tracks).genuine.tolist()
+
+
+def test_what_is_stored_of_a_source_gives_nearly_the_same_thresholds() -> None:
+    rng = np.random.default_rng(4)
+    many = Evidence(rng.normal(0.95, 0.02, 3000), rng.normal(0.03, 0.08, 5000), 200)
+    told = many.plain()
+    assert len(told["impostor"]) == KEPT
+    again = calibrate(Evidence.of([told]), link=0.15, merge=0.05)
+    assert again.merge == pytest.approx(calibrate(many, link=0.15, merge=0.05).merge, abs=0.002)
+
+
+def test_sources_put_together_are_more_evidence() -> None:
+    one = pairs(20)
+    both = Evidence.of([one.plain(), one.plain()])
+    assert (len(both.impostor), both.tracks) == (160, 40)
+    assert (one + one).tracks == 40
+
+
+def test_earlier_sources_speak_before_this_one_has_shown_anything() -> None:
+    known = SelfCalibration(link=0.15, merge=0.05, metric="cosine", before=pairs(40))
+    assert known.result().merge > 0.2
+    assert SelfCalibration(link=0.15, merge=0.05, metric="cosine").result().merge == 0.05
+
+
+def test_switched_off_the_given_values_stand_and_the_curves_are_still_told() -> None:
+    off = SelfCalibration(link=0.15, merge=0.05, metric="cosine", enabled=False, before=pairs(40)).result()
+    assert (off.link, off.merge, off.fell_back) == (0.15, 0.05, True)
+    assert len(off.curve.threshold) > 0

@@ -238,3 +238,43 @@ def test_with_cells_instead_of_a_flat_index_people_are_the_same() -> None:
         c.finish()
     assert (flat.exemplars.index.exact, cells.exemplars.index.exact) == (True, False)
     assert partition(flat.labels()) == partition(cells.labels())
+
+
+def test_thresholds_that_were_far_too_strict_are_made_up_for_when_they_are_retuned() -> None:
+    stream, who = crowd(6, 120, cosine=0.7)
+    c = OnlineClusterer(64, link=0.8, merge=0.75)
+    log = c.add(stream)
+    assert len(set(c.labels().values())) > 60
+    c.retune(0.42, 0.31)
+    log += c.finish()
+    assert partition(c.labels()) == {frozenset(n for n, w in enumerate(who, 1) if w == p) for p in set(who)}
+    assert replay(log) == c.labels()
+
+
+def test_thresholds_that_were_too_loose_are_made_up_for_when_they_are_retuned() -> None:
+    stream, who = crowd(6, 120, cosine=0.9)
+    c = OnlineClusterer(64, link=0.05, merge=-0.2)
+    c.add(stream)
+    assert len(set(c.labels().values())) < 6
+    c.retune(0.42, 0.31)
+    c.finish()
+    assert partition(c.labels()) == {frozenset(n for n, w in enumerate(who, 1) if w == p) for p in set(who)}
+
+
+def test_a_retuned_clusterer_is_restored_with_its_thresholds() -> None:
+    stream, _ = crowd(6, 160, cosine=0.75)
+    c = OnlineClusterer(64)
+    c.add(stream[:80])
+    c.retune(0.5, 0.4)
+    copy = OnlineClusterer.restore(c.state())
+    assert [str(e) for e in copy.add(stream[80:]) + copy.finish()] == [str(e) for e in c.add(stream[80:]) + c.finish()]
+
+
+def test_with_cells_too_a_restored_clusterer_continues_as_if_nothing_had_happened() -> None:
+    stream, _ = crowd(60, 700)
+    c = OnlineClusterer(64, flat_rows=60)
+    c.add(stream[:350])
+    assert not c.exemplars.index.exact
+    copy = OnlineClusterer.restore(c.state())
+    assert [str(e) for e in copy.add(stream[350:])] == [str(e) for e in c.add(stream[350:])]
+    assert copy.state() == c.state()
