@@ -78,7 +78,7 @@ class FileWorker:
         e = self.models.embedder
         return self.config.make(
             "clusterer", dimension=e.dimension, metric=e.metric, link=e.thresholds.link, merge=e.thresholds.merge,
-            model=e.model,
+            model=e.model, keep_vectors=False,
         )  # fmt: skip
 
     def _expire(self, clusterer: Any = None) -> None:
