@@ -24,7 +24,7 @@ LAYERS = [
         "evaluation",
         "frontalise",
     },
-    {"stages", "testing", "library"},
+    {"stages", "testing", "library", "presence"},
     {"config"},
     {"processing"},
 ]

@@ -1,0 +1,253 @@
+"""Sightings and identity events in, notices out. Pure: no clock, no I/O; equal calls give equal notices.
+
+The stays that should be in everybody's book are a function of what is known now: the tracks, the labels that the events
+add up to, and the rules. After every call that function is worked out again for the people it touches, and the
+difference to what was told last becomes notices. So a consumer that applies them cannot stay wrong.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from streamer.aliases import Aliases
+from streamer.items import Assigned, Event, Gap, Merged, Split
+from streamer.presence import notices as n
+from streamer.presence.notices import Notice, Stay
+from streamer.presence.rules import Rules
+from streamer.presence.stays import Followed, Key, Stays, Told, drafts
+from streamer.watching import Seen
+
+# s a tick may run ahead of frames still on their way: twice the lag a live run may have (p99 1 s)
+SLACK = 2.0
+PATIENCE = 30.0  # s after its end in which a track may still get an identity; embedding and assigning take about 1 s
+EARLY = 1000  # tracks whose events came before their first sighting
+
+
+@dataclass(slots=True)
+class Presence:
+    """The running fold of one run over all its cameras. Every method returns the notices it makes, in order.
+
+    Times are wall clock; per camera they do not fall. `epoch` numbers the run and is larger than that of every earlier
+    one, e.g. milliseconds of its start.
+    """
+
+    epoch: int
+    rules: Rules = field(default_factory=Rules)
+    names: dict[int, str] = field(default_factory=dict)
+    seq: int = 0
+    _tracks: dict[int, Followed] = field(default_factory=dict)
+    _groups: dict[Key, dict[int, Followed]] = field(default_factory=dict)
+    _now: dict[str, float] = field(default_factory=dict)  # camera -> its clock
+    _merged: Aliases = field(default_factory=Aliases)
+    _pins: dict[int, int] = field(default_factory=dict)
+    _aliases: dict[int, int] = field(default_factory=dict)
+    _early: dict[int, int | None] = field(default_factory=dict)
+    _waiting: deque[tuple[float, int]] = field(default_factory=deque)  # ended tracks without an identity yet
+    _pruned: float = 0.0
+    _stays: Stays = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._stays = Stays(self.epoch, self.rules, self._notice)
+
+    # ------------------------------------------------------------------ what is told to it
+    def begin(self, at: float) -> list[Notice]:
+        """The first notice of the epoch."""
+        return [self._notice(n.BEGIN, at)]
+
+    def frame(self, camera: str, time: float, seen: Sequence[Seen]) -> list[Notice]:
+        """Faces followed in one frame of a camera."""
+        self._now[camera] = max(time, self._now.get(camera, time))
+        dirty: set[Key] = set()
+        for face in seen:
+            dirty |= self._sight(camera, time, face)
+        return self._settle(dirty | self._overdue(camera), time)
+
+    def ended(self, camera: str, track: int, end: float) -> list[Notice]:
+        """A track is over. One that was never seen is not told."""
+        t = self._tracks.get(track)
+        if t is None or t.ended:
+            return []
+        t.ended, t.last = True, max(end, t.start)
+        if not t.assigned:
+            self._waiting.append((t.last + PATIENCE, track))
+        return self._settle({t.key} if t.key else set(), self._now[t.camera])
+
+    def identities(self, events: Iterable[Event], at: float) -> list[Notice]:
+        """The clusterer's events in order of `seq`."""
+        touched: set[int] = set()
+        dirty: set[Key] = set()
+        for event in events:
+            match event:
+                case Assigned(track=track, identity=identity, reason=reason):
+                    self._label(track, identity, removed=reason == "removed")
+                    touched.add(track)
+                case Split(new=new, tracks=tracks):
+                    for track in tracks:
+                        self._label(track, new)
+                    touched |= set(tracks)
+                case Merged(kept=kept, dropped=dropped):
+                    self._merged.merge(kept, dropped)
+                    for t in self._tracks.values():
+                        dirty |= self._place(t)
+        return self._settle(dirty | self._relabel(touched), at)
+
+    def corrected(
+        self, names: Mapping[int, str], pins: Mapping[int, int], aliases: Mapping[int, int], at: float
+    ) -> list[Notice]:
+        """What the user said: the names, tracks held at a person, and numbers another person answers for."""
+        changed = {p for p in names.keys() | self.names.keys() if names.get(p, "") != self.names.get(p, "")}
+        self.names, self._pins, self._aliases = dict(names), dict(pins), dict(aliases)
+        out = [self._notice(n.NAMED, at, person=p, name=names.get(p, "")) for p in sorted(changed)]
+        return out + self._settle(self._relabel(self._tracks) | {k for k in self._groups if k[1] in changed}, at)
+
+    def gap(self, camera: str, gap: Gap, at: float) -> list[Notice]:
+        """A stretch of a camera that was not seen."""
+        told = self._notice(n.GAP, at, camera=camera, start=gap.start, end=gap.end, reason=gap.reason)
+        return [told, *self.tick(at)]
+
+    def tick(self, now: float) -> list[Notice]:
+        """Time has passed; call it now and then, so that people leave also where no frames come."""
+        dirty: set[Key] = set()
+        for camera in self._now:
+            self._now[camera] = max(self._now[camera], now - SLACK)
+            dirty |= self._overdue(camera)
+        dirty |= self._give_up(now)
+        out = self._settle(dirty, now)
+        if now - self._pruned > min(60.0, self.rules.remember):
+            self._prune(now)
+        return out
+
+    def close(self, at: float) -> list[Notice]:
+        """The run is over: everybody leaves with their last frame, tracks without an identity are nobody's."""
+        for t in self._tracks.values():
+            t.ended = t.assigned = True
+        self._now = dict.fromkeys(self._now, float("inf"))
+        return self._settle(self._relabel(self._tracks), at)
+
+    def stays(self) -> list[Stay]:
+        """Every stay that is remembered as it was last told, by start."""
+        return sorted((t.stay for t in self._stays.told.values()), key=lambda s: (s.start, s.id))
+
+    # ------------------------------------------------------------------ tracks and their people
+    def _sight(self, camera: str, time: float, face: Seen) -> set[Key]:
+        t = self._tracks.get(face.track)
+        if t is None:
+            t = self._tracks[face.track] = Followed(face.track, camera, time, time)
+            if face.track in self._early:
+                self._label(face.track, self._early.pop(face.track))
+        if t.ended:
+            return set()
+        t.last, t.count, t.score, t.box = max(t.last, time), t.count + 1, face.score, face.box
+        t.guess = t.guess if face.identity is None else face.identity
+        dirty = self._place(t)
+        if t.told is not None:
+            t.told.last = max(t.told.last, t.last)
+        if t.key is not None and self._due(t.told, time):
+            dirty.add(t.key)
+        return dirty
+
+    def _due(self, told: Told | None, time: float) -> bool:
+        """Whether a sighting changes what should be told."""
+        if told is None or told.stay.end is not None:
+            return True
+        if 0 < self.rules.update_every <= time - told.said:
+            return True
+        return not (told.stay.unknown or told.hushed) and self._stranger(told.key) and (
+            time - told.stay.start >= self.rules.unknown_after
+        )  # fmt: skip
+
+    def _stranger(self, key: Key) -> bool:
+        return key[1] >= 0 and not self.names.get(key[1])
+
+    def _label(self, track: int, identity: int | None, *, removed: bool = False) -> None:
+        t = self._tracks.get(track)
+        if t is not None:
+            t.assigned, t.identity = True, identity
+            t.guess = None if removed else t.guess
+        elif not removed:
+            self._early[track] = identity
+            while len(self._early) > EARLY:
+                del self._early[next(iter(self._early))]
+
+    def _person(self, t: Followed) -> int | None:
+        if t.number in self._pins:
+            return self._pins[t.number]
+        identity = t.identity if t.assigned else t.guess
+        if identity is None:
+            return None
+        identity = self._merged.resolve(identity)
+        return self._aliases.get(identity, identity)
+
+    def _place(self, t: Followed) -> set[Key]:
+        """Puts a track with its person; the groups that changed."""
+        person = self._person(t)
+        key: Key | None = None if person is None else (t.camera, person)
+        if key is None and self.rules.somebody and not t.assigned:
+            key = (t.camera, -t.number)
+        if key == t.key:
+            return set()
+        changed = {k for k in (key, t.key) if k is not None}
+        self._leave(t)
+        if key is not None:
+            self._groups.setdefault(key, {})[t.number] = t
+        t.key = key
+        return changed
+
+    def _leave(self, t: Followed) -> None:
+        if t.key is not None:
+            del self._groups[t.key][t.number]
+            if not self._groups[t.key]:
+                del self._groups[t.key]
+
+    def _relabel(self, tracks: Iterable[int]) -> set[Key]:
+        """The groups whose stays may differ after news about these tracks."""
+        dirty: set[Key] = set()
+        for number in tracks:
+            t = self._tracks.get(number)
+            if t is not None:
+                dirty |= self._place(t)
+                if t.key is not None:
+                    dirty.add(t.key)
+        return dirty
+
+    def _overdue(self, camera: str) -> set[Key]:
+        """Groups of stays that last although nobody was seen for longer than `absence`."""
+        before = self._now[camera] - self.rules.absence
+        return {t.key for t in self._stays.open.get(camera, {}).values() if t.last < before}
+
+    def _give_up(self, now: float) -> set[Key]:
+        """Ended tracks that were given no identity for long are nobody's."""
+        dirty: set[Key] = set()
+        while self._waiting and self._waiting[0][0] < now:
+            t = self._tracks.get(self._waiting.popleft()[1])
+            if t is not None and not t.assigned:
+                t.guess = None
+                t.assigned = True
+                dirty |= self._place(t)
+        return dirty
+
+    # ------------------------------------------------------------------ what is said
+    def _settle(self, dirty: set[Key], at: float) -> list[Notice]:
+        if not dirty:
+            return []
+        groups = {k: drafts(k, self._groups.get(k, {}).values(), self.rules, self._stranger(k)) for k in sorted(dirty)}
+        return self._stays.settle(groups, self._now, self.names, at)
+
+    def _notice(self, kind: str, at: float, **fields: Any) -> Notice:
+        self.seq += 1
+        return Notice(self.epoch, self.seq, kind, at, **fields)
+
+    def _prune(self, now: float) -> None:
+        """Forgets what ended longer ago than `remember`; it can no longer be corrected."""
+        self._pruned = now
+        before = now - self.rules.remember
+        for told in [t for t in self._stays.told.values() if t.stay.end is not None and t.last < before]:
+            self._stays.drop(told)
+            for t in told.members:
+                t.told = None
+        for t in [t for t in self._tracks.values() if t.told is None and t.last < before]:
+            self._leave(t)
+            del self._tracks[t.number]
