@@ -95,6 +95,41 @@ def run(
     return result.exit_code
 
 
+@app.command()
+def watch(
+    cameras: Annotated[list[str], typer.Argument(help="A cameras file (YAML), or addresses: rtsp://..., /dev/video0.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the reports.")] = Path("watch_out"),
+    models: Models = "open",
+    library: Annotated[Path | None, typer.Option(help="People library (default: OUT/people.db).")] = None,
+    device: Device = "auto",
+    preset: Preset = "balanced",
+    config: ConfigFile = None,
+    settings: Settings = None,
+    formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="More output formats.")] = None,
+    duration: Annotated[float | None, typer.Option(min=0.0, help="Seconds to watch (default: until stopped).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No lines about the cameras.")] = False,
+) -> int:
+    """Watch live cameras: who comes and goes, all of them into one people library."""
+    from pipelines import live
+    from streamer.config import load
+
+    job = live.Job(
+        cameras=tuple(cameras),
+        out=out,
+        library=library or out / "people.db",
+        models=models,
+        device=device,
+        config=load(preset, config, tuple(settings or ())),
+        formats=tuple(formats or ()),
+        duration=duration,
+        quiet=quiet,
+    )
+    result = live.run(job)
+    live.tell(result, as_json=as_json)
+    return result.code
+
+
 @config_app.command("show")
 def config_show(preset: Preset = "balanced", config: ConfigFile = None, settings: Settings = None) -> None:
     """Every option with its value and origin."""

@@ -180,11 +180,15 @@ class Embed:
             for i, (s, v) in enumerate(zip(track.samples, vectors, strict=True))
         )
         track = replace(track, samples=samples)
-        parts = split_mixed(track, vectors, self.embedder.thresholds.pair, self.embedder.metric)
+        parts = self._parts(track, vectors)
         self.splits += len(parts) - 1
         for part in parts:
             part = self._renumber(part)
             yield Embedded(part, self._tracklet(part))
+
+    def _parts(self, track: Track, vectors: F32) -> list[Track]:
+        """The track, cut where its faces are two people's."""
+        return split_mixed(track, vectors, self.embedder.thresholds.pair, self.embedder.metric)
 
     def _graded(self, geometric: float, rate: float | None) -> float:
         """0.3..1: never below the clusterer's gate. Gated, people seen once and badly were lost (mean B-cubed F of four

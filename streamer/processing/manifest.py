@@ -35,8 +35,9 @@ def manifest(config: Config, models: Any, info: Any, stats: dict[str, Any], cont
     """What it takes to repeat the run, and what really ran. `content` is the hash that stands for the source."""
     from streamer.models.packs import describe
 
-    calibration = {k: v for k, v in stats["calibration"].items() if k != "pairs"}
-
+    shown = dict(stats)
+    if "calibration" in stats:
+        shown["calibration"] = {k: v for k, v in stats["calibration"].items() if k != "pairs"}
     return {
         "whowhen": __version__,
         "python": platform.python_version(),
@@ -53,8 +54,7 @@ def manifest(config: Config, models: Any, info: Any, stats: dict[str, Any], cont
         "models": describe(models.pack),
         "model_id": models.embedder.model,
         "devices": models.devices,
-        **stats,
-        "calibration": calibration,
+        **shown,
     }
 
 

@@ -34,8 +34,10 @@ def _belongs(folder: Path, source: SourceRecord) -> bool:
         return True
 
 
-def write_folder(library: Library, record: int, folder: Path, formats: Sequence[str] = ()) -> list[Path]:
-    """Writes the reports of source number `record` into `folder`, `formats` beside the usual five; the paths written.
+def write_folder(
+    library: Library, record: int, folder: Path, formats: Sequence[str] = (), *, usual: Sequence[str] = FORMATS
+) -> list[Path]:
+    """Writes the reports of source number `record` into `folder`, `formats` beside the usual ones; the paths written.
 
     The library remembers them, so that forgetting a person can remove them.
     """
@@ -45,7 +47,7 @@ def write_folder(library: Library, record: int, folder: Path, formats: Sequence[
     data = run_data(library, library.store.source(record), folder)
     people = [p.id for p in data.people]
     written = []
-    for form in (*FORMATS, *formats):
+    for form in dict.fromkeys((*usual, *formats)):
         path = reports.write(form, data, folder)
         library.store.add_export(str(path.absolute()), people, now())
         written.append(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,12 @@ def _entry(library: Any, person: Any, source: Any, appearances: Any, tracks: Any
 def _source(source: Any, unassigned: int, folder: Path) -> SourceEntry:
     info, stats = source.info, source.stats
     frames = stats.get("frames", {})
-    video = os.path.relpath(source.path, folder.absolute()) if source.path else ""
+    live = source.kind == "live"
+    video = os.path.relpath(source.path, folder.absolute()) if source.path and not live else ""
+    start, duration = _watched(source) if live else (info.get("start") or 0.0, info.get("duration"))
     return SourceEntry(
         source.name, source.path, info.get("width") or 0, info.get("height") or 0, info.get("fps"),
-        info.get("duration"), frames.get("processed"), info.get("start") or 0.0, codec=info.get("codec") or "",
+        duration, frames.get("processed"), start, live=live, codec=info.get("codec") or "",
         video=video, cuts=stats.get("cuts", ()),
         start_timecode=info.get("timecode"),
         not_seen=NotSeen(
@@ -68,3 +71,10 @@ def _source(source: Any, unassigned: int, folder: Path) -> SourceEntry:
             unassigned=unassigned, warnings=stats.get("warnings", ()),
         ),
     )  # fmt: skip
+
+
+def _watched(source: Any) -> tuple[float, float]:
+    """When watching a camera began, in seconds since the epoch, and how long ago the last of it was from there."""
+    gaps = source.stats.get("gaps", ())
+    start = min([datetime.fromisoformat(source.began).timestamp(), *(g["start"] for g in gaps)])
+    return start, max([source.position or start, *(g["end"] for g in gaps)]) - start

@@ -12,10 +12,10 @@ from types import TracebackType
 
 from streamer.errors import StoreError
 from streamer.store.database import Database
+from streamer.store.growing import Growing
 from streamer.store.keeping import Keeping
 from streamer.store.moving import Moving
 from streamer.store.reading import Reading
-from streamer.store.recording import Recording
 from streamer.store.records import DecisionRecord, RowRecord, SampleRecord, Snapshot, SourceRecord, TrackRecord
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
 HASHED = 1 << 20  # bytes at either end that stand for a file's content
 
 
-class Store(Reading, Recording, Keeping, Moving):
+class Store(Reading, Growing, Keeping, Moving):
     """An open people library.
 
     `readonly` may look at one that is being written; `keep_pictures=False` keeps vectors only.

@@ -87,6 +87,10 @@ class Tracker(Protocol):
         """Hands over the look at face `row` of the last update; its track keeps it if it is among its best."""
         ...
 
+    def present(self, time: float) -> list[tuple[int, tuple[float, float, float, float], float]]:
+        """(number, box, score) of who is followed right now, predicted to `time`: for live views."""
+        ...
+
     def snapshot(self) -> list[Track]:
         """The open tracks as they stand, `open=True`: for live views."""
         ...

@@ -177,6 +177,14 @@ class OverlapTracker:
         """Open tracks that count already, up to the last frame told: predicted beyond the last look that found them."""
         return [self._track(p, self._now, True) for p in self._paths if self._counts(p)]
 
+    def present(self, time: float) -> list[tuple[int, tuple[float, float, float, float], float]]:
+        """(number, box, score) of the tracks that count and were found at the last look, predicted to `time`."""
+        there = [(i, p) for i, p in enumerate(self._paths) if not p.missed and self._counts(p)]
+        if not there:
+            return []
+        boxes = self._motion.boxes(time)
+        return [(p.number, tuple(boxes[i].tolist()), p.scores[-1]) for i, p in there]
+
     @property
     def _now(self) -> float:
         return self._log_times[-1] if self._log_times else self._looked

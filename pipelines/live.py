@@ -1,0 +1,233 @@
+"""`whowhen watch`: cameras in, people as they come and go, until somebody says stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pipelines.cameras import Cameras, apply_options, read_cameras
+from pipelines.exits import DONE, SOME_FAILED, UNREADABLE
+from streamer.config import Config
+from streamer.items import Event, Frame, Gap
+from streamer.watching import LIVE, Health, Observer, Seen
+
+BLOCKS = ("options",)  # of the cameras file, beside `cameras`
+SAY_EVERY = 10.0  # s between two lines about one camera: a flapping one must not flood a log
+STATUS_EVERY = 30.0  # s between two lines about all
+END_WITHIN = 9.5  # s from the signal to the end of the process
+FORMATS = ("appearances", "people", "run", "html")  # a row per frame of a whole week is nobody's report
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What `whowhen watch` was asked to do."""
+
+    cameras: tuple[str, ...]
+    out: Path
+    library: Path
+    models: str = "open"
+    device: str = "auto"
+    config: Config = field(default_factory=Config)
+    formats: tuple[str, ...] = ()
+    duration: float | None = None
+    quiet: bool = False
+
+
+@dataclass(slots=True)
+class Result:
+    """How it ended."""
+
+    code: int = DONE
+    folders: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    people: list[Any] = field(default_factory=list)
+
+
+class Signals:
+    """SIGINT and SIGTERM ask for an end; the second one ends at once."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.code = DONE
+        self.at = 0.0
+
+    @contextmanager
+    def installed(self) -> Iterator[Signals]:
+        """In the main thread only; what was there before comes back."""
+        before = {s: signal.signal(s, self._handle) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for s, handler in before.items():
+                signal.signal(s, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.asked.is_set():
+            os.write(2, b"\nEnded at once; the last second may be missing.\n")
+            os._exit(128 + number)
+        self.code, self.at = 128 + number, time.monotonic()
+        self.asked.set()
+
+
+class Console:
+    """An observer that tells a person on stderr how the cameras are, not too often."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._states: dict[str, tuple[str, str]] = {}
+        self._held: dict[str, float] = {}
+        self._health: dict[str, Health] = {}
+        self._status_at = time.monotonic() + STATUS_EVERY
+
+    def frame(self, camera: str, time: float, frame: Frame, seen: Sequence[Seen]) -> None:
+        return
+
+    def ended(self, camera: str, track: int, end: float) -> None:
+        return
+
+    def identities(self, events: Sequence[Event]) -> None:
+        return
+
+    def gap(self, camera: str, gap: Gap) -> None:
+        return
+
+    def health(self, health: Health) -> None:
+        now = time.monotonic()
+        self._health[health.camera] = health
+        told = (health.state, health.message)
+        if told != self._states.get(health.camera) and now >= self._held.get(health.camera, 0.0):
+            self._states[health.camera] = told
+            self._held[health.camera] = now + (SAY_EVERY if health.reconnects else 0.0)
+            self.say(f"{health.camera}: {health.state}" + (f", {health.message}" if health.message else ""))
+        if now >= self._status_at:
+            self._status_at = now + STATUS_EVERY
+            self.say("; ".join(self._line(h) for h in self._health.values()))
+
+    def close(self) -> None:
+        return
+
+    def say(self, text: str) -> None:
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def _line(self, h: Health) -> str:
+        if h.state != LIVE:
+            return f"{h.camera} {h.state}"
+        return f"{h.camera} {h.fps:.1f} fps, age {1000 * h.frame_age:.0f} ms, {sum(h.dropped.values())} dropped"
+
+
+class Words:
+    """A listener that only passes words on."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def source(self, name: str) -> Any:
+        from streamer.processing.base import SourceProgress
+
+        return SourceProgress(name)
+
+    def tick(self, name: str, *, force: bool = False) -> None:
+        return
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def run(job: Job) -> Result:
+    """Watches until the duration is over, a signal comes, or no camera is left; then writes the reports."""
+    from streamer.library import Library
+    from streamer.models import packs
+    from streamer.processing.live import Live
+    from streamer.sources.camera import CameraSource
+    from streamer.sources.wallclock import WallClock
+
+    told = read_cameras(job.cameras, BLOCKS)
+    if "options" in told.blocks:
+        apply_options(job.config, told.blocks["options"], told.origin)
+    job.out.mkdir(parents=True, exist_ok=True)
+    models = packs.build(packs.load_pack(job.models), job.device)
+    console, clock = Console(job.quiet), WallClock()
+    with Signals().installed() as signals, Library(job.library, create=True) as library:
+        sources = {c.name: CameraSource(c.address, name=c.name, clock=clock, **c.options) for c in told.cameras}
+        live = Live(library, models, job.config, sources, _observers(job, told, library, console), Words(console))
+        with live:
+            _wait(live, signals, job.duration)
+        result = Result(signals.code or _code(live), problems=live.problems)
+        _report(job, library, live, result, signals)
+        result.people = [p for p in library.people() if p.screen_time > 0]
+    return result
+
+
+def tell(result: Result, *, as_json: bool) -> None:
+    """The result on stdout: where the reports lie and who was seen."""
+    if as_json:
+        people = [{"id": p.id, "name": p.name, "screen_time": round(p.screen_time, 3)} for p in result.people]
+        told = {"cameras": result.folders, "problems": result.problems, "people": people, "exit_code": result.code}
+        print(json.dumps(told, indent=2))
+        return
+    for name, folder in result.folders.items():
+        print(f"{name}: {os.path.join(folder, 'report.html')}")
+    for name, why in result.problems.items():
+        print(f"{name}: {why}", file=sys.stderr)
+    print(f"{len(result.people)} people" + (":" if result.people else ""))
+    for p in sorted(result.people, key=lambda p: -p.screen_time):
+        print(f"  {p.label:24} {p.screen_time:8.1f} s")
+
+
+def _observers(job: Job, told: Cameras, library: Any, console: Console) -> list[Observer]:
+    return [console]
+
+
+def _wait(live: Any, signals: Signals, duration: float | None) -> None:
+    """Until it is over; the main thread only waits, so that signals are heard."""
+    end = None if duration is None else time.monotonic() + duration
+    while live.running and not signals.asked.wait(0.25):
+        if end is not None and time.monotonic() >= end:
+            return
+
+
+def _code(live: Any) -> int:
+    if not live.problems:
+        return DONE
+    return UNREADABLE if len(live.problems) == len(live.cameras) else SOME_FAILED
+
+
+def _report(job: Job, library: Any, live: Any, result: Result, signals: Signals) -> None:
+    """Every camera's folder; after a signal only as far as time allows."""
+    from streamer.processing.results import write_folder
+    from streamer.sources import stem
+
+    failed: list[Exception] = []
+
+    def write() -> None:
+        taken: set[str] = set()
+        try:
+            for camera in live.cameras:
+                folder = job.out / stem(camera.name, taken)
+                write_folder(library, camera.record, folder, job.formats, usual=FORMATS)
+                result.folders[camera.name] = str(folder)
+        except Exception as error:
+            failed.append(error)
+
+    if not signals.asked.is_set():
+        write()
+    else:
+        writer = threading.Thread(target=write, daemon=True)
+        writer.start()
+        writer.join(max(1.0, signals.at + END_WITHIN - time.monotonic()))
+        if writer.is_alive():
+            print("The reports are not finished: `whowhen report` writes them.", file=sys.stderr, flush=True)
+            os._exit(signals.code)
+    if failed:
+        raise failed[0]

@@ -1,0 +1,128 @@
+"""One set of models for many cameras: looks that wait together go through one call, and no face is embedded twice."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from streamer.flow.batcher import Batcher
+from streamer.items import F32, U8, Faces, Picture, Track
+from streamer.stages import Embed
+
+REMEMBERED = 1024  # crops whose vector is kept: those of 100 open tracks, 2 kB each
+
+
+class SharedDetector:
+    """A detector several threads may use; what waits together is looked at together, `batch` pictures at most."""
+
+    def __init__(self, detector: Any, batch: int) -> None:
+        self.name, self.score = detector.name, detector.score
+        self.detect, self.input_size = detector.detect, detector.input_size
+        self._batcher: Batcher[tuple[Picture, tuple[int, int]], Faces] = Batcher(
+            lambda items: detector.detect_pictures([p for p, _ in items], [s for _, s in items]),
+            batch=batch, name="detect",
+        )  # fmt: skip
+
+    def detect_pictures(self, pictures: Sequence[Picture], sizes: Sequence[tuple[int, int]]) -> list[Faces]:
+        """See streamer.models.base; waits for its turn."""
+        return self._batcher.submit_many(list(zip(pictures, sizes, strict=True)))
+
+    def close(self) -> None:
+        """Ends its thread."""
+        self._batcher.close()
+
+
+class Remembered:
+    """A function of aligned crops (n, s, s, 3), a row each, that asks again only for crops not seen lately."""
+
+    def __init__(self, function: Callable[[U8], F32], size: int = REMEMBERED) -> None:
+        self._function, self._size = function, size
+        self._rows: OrderedDict[bytes, Any] = OrderedDict()
+        self.asked = 0
+
+    def __call__(self, crops: U8) -> F32:
+        keys = [hashlib.blake2b(crop.tobytes(), digest_size=16).digest() for crop in crops]
+        fresh = list({key: i for i, key in enumerate(keys) if key not in self._rows}.items())
+        if fresh:
+            found = self._function(crops[[i for _, i in fresh]])
+            self._rows.update((key, row) for (key, _), row in zip(fresh, found, strict=True))
+            self.asked += len(fresh)
+        out = np.stack([self._rows[key] for key in keys])
+        for key in keys:
+            self._rows.move_to_end(key)
+        while len(self._rows) > self._size:
+            self._rows.popitem(last=False)
+        return out
+
+
+class RememberingEmbedder:
+    """An embedder for open tracks, which come again and again with most of their faces."""
+
+    def __init__(self, embedder: Any) -> None:
+        self.model, self.dimension, self.metric = embedder.model, embedder.dimension, embedder.metric
+        self.template, self.crop_size = embedder.template, embedder.crop_size
+        self.thresholds, self.preferred_batch = embedder.thresholds, embedder.preferred_batch
+        self.embed = Remembered(embedder.embed)
+
+
+class RememberingQuality:
+    """The same for the rating of crops."""
+
+    def __init__(self, quality: Any) -> None:
+        self.reject_below = quality.reject_below
+        self.rate = Remembered(quality.rate)
+
+
+class Numbers:
+    """Track numbers of the library, given to several threads."""
+
+    def __init__(self, first: int) -> None:
+        self._next = first
+        self._lock = threading.Lock()
+
+    def __call__(self) -> int:
+        with self._lock:
+            number, self._next = self._next, self._next + 1
+            return number
+
+
+class GrowingEmbed(Embed):
+    """Embeds tracks of one camera that bear their library number already and may come again while they are open.
+
+    Only a track that ended is split, its first part keeps the number.
+    """
+
+    def __init__(self, embedder: Any, quality: Any, numbers: Numbers) -> None:
+        super().__init__(embedder, quality, 0)
+        self._numbers = numbers
+        self._first_part = True
+
+    def _parts(self, track: Track, vectors: F32) -> list[Track]:
+        self._first_part = True
+        return [track] if track.open else super()._parts(track, vectors)
+
+    def _renumber(self, track: Track) -> Track:
+        from dataclasses import replace
+
+        if not track.samples or self._first_part:
+            self._first_part = False
+            return track
+        return replace(track, number=self._numbers())
+
+    def _conflicts(self, track: Track) -> frozenset[int]:
+        self._recent = [r for r in self._recent if r.track != track.number]
+        return super()._conflicts(track)
+
+
+def warm(crops: Iterable[U8], embedder: RememberingEmbedder, quality: RememberingQuality | None) -> None:
+    """Embeds and rates crops of several cameras in one call; those that ask after this find them remembered."""
+    stack = list(crops)
+    if stack:
+        embedder.embed(np.stack(stack))
+        if quality is not None:
+            quality.rate(np.stack(stack))
