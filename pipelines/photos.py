@@ -46,6 +46,7 @@ def read_photo(path: Path) -> U8:
 
 def faces(path: Path, models: Any) -> list[FaceSample]:
     """The faces of a photo, embedded, largest first. SourceError where there is none."""
+    from streamer.album import margined
     from streamer.crops import align, complete_landmarks, cut
 
     image = read_photo(path)
@@ -69,15 +70,6 @@ def faces(path: Path, models: Any) -> list[FaceSample]:
         )
         for k in range(len(found))
     ]  # fmt: skip
-
-
-def margined(image: U8) -> U8:
-    """The image with half its size of grey on every side."""
-    import cv2
-
-    h, w = image.shape[0] // 2, image.shape[1] // 2
-    out: U8 = cv2.copyMakeBorder(image, h, h, w, w, cv2.BORDER_CONSTANT, value=(127, 127, 127))
-    return out
 
 
 def known_people(where: Path) -> Iterator[tuple[str, list[Path]]]:

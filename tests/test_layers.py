@@ -24,7 +24,7 @@ LAYERS = [
         "evaluation",
         "frontalise",
     },
-    {"stages", "testing", "library", "presence"},
+    {"stages", "testing", "album", "library", "presence"},
     {"config"},
     {"processing"},
 ]

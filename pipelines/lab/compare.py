@@ -25,8 +25,8 @@ def embed_command(
     device: Device = "auto",
 ) -> int:
     """The main face of every photo as a vector, in a file the other lab commands read."""
-    from pipelines.album import labelled as of_people
-    from pipelines.album import photos_of, save_portraits
+    from streamer.album import labelled as of_people
+    from streamer.album import photos_of, save_portraits
     from streamer.errors import ConfigError
     from streamer.models.packs import build, load_pack
 
@@ -54,7 +54,7 @@ def embedders_command(
     as_json: Json = False,
 ) -> int:
     """Compare packs on labelled photos: ROC over all pairs, AUC, TAR at FAR, best threshold, cost per face."""
-    from pipelines.album import labelled as of_people
+    from streamer.album import labelled as of_people
     from streamer.models.packs import build, load_pack
 
     photos = of_people(folder, max(2, at_least))[:most]
@@ -83,7 +83,7 @@ def _unused(name: str, taken: dict[str, Any]) -> str:
 
 def _portraits(photos: Any, loaded: Any) -> Any:
     """The main faces, with progress and what went wrong on stderr."""
-    from pipelines.album import portraits
+    from streamer.album import portraits
 
     def told(done: int, total: int) -> None:
         print(f"\r{loaded.pack.name}: {done}/{total}", end="", file=sys.stderr, flush=True)

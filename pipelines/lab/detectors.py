@@ -197,7 +197,7 @@ def _shots(where: Path, truth: Path | None, most: int) -> Iterator[Shot]:
 
 
 def _photo_shots(where: Path, labels: Labels | None, most: int) -> Iterator[Shot]:
-    from pipelines.album import photos_of
+    from streamer.album import photos_of
     from streamer.errors import ConfigError, SourceError
     from streamer.sources.images import read_image
 

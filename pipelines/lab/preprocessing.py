@@ -78,8 +78,8 @@ def aligners_for(template: str, landmarks: Path | None) -> Aligners:
 
 def shown(photo: Path, out: Path, loaded: Any, aligners: Aligners) -> list[dict[str, Any]]:
     """Writes a sheet (and each crop) for every face of a photo; pose and similarity to the upright crop per step."""
-    from pipelines.album import Photo, looks
     from pipelines.lab import sheets
+    from streamer.album import Photo, looks
     from streamer.crops import complete_landmarks
     from streamer.errors import SourceError
 
@@ -160,7 +160,7 @@ def effect(folder: Path, loaded: Any, aligners: Aligners, at_least: int, most: i
     """Verification over all pairs of the folder's main faces, once per step."""
     import numpy as np
 
-    from pipelines.album import CHUNK, labelled, looks
+    from streamer.album import CHUNK, labelled, looks
     from streamer.crops import complete_landmarks, head_pose
     from streamer.errors import ConfigError
 

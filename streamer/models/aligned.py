@@ -21,8 +21,8 @@ class AlignedEmbedder:
     """Crops aligned to `template` in, vectors out: unit rows for cosine, raw rows for euclid.
 
     `mean` and `std` are one number, or three in the order of `colour`. `thresholds` is a `Thresholds` or a mapping
-    {pair, link, merge}; none are assumed. `model` is the id stored with every vector, by default the file's name and
-    hash. `flip` adds the mirror image's vector (dlib: TAR at FAR 1e-4 0.796 -> 0.846, twice the cost). `input` and
+    of its numbers; none are assumed. `model` is the id stored with every vector, by default the file's name and hash.
+    `flip` adds the mirror image's vector (dlib: TAR at FAR 1e-4 0.796 -> 0.846, twice the cost). `input` and
     `output` name the tensors where the network has several.
     """
 
@@ -118,10 +118,10 @@ class AlignedEmbedder:
 
 
 def _thresholds(given: Mapping[str, float]) -> Thresholds:
-    missing = {"pair", "link", "merge"} - set(given)
-    if missing or len(given) != 3:
+    needed, more = {"pair", "link", "merge"}, {"photo_link", "photo_merge"}
+    if not needed <= set(given) <= needed | more:
         raise ModelError(f"thresholds need pair, link and merge, got {', '.join(given) or 'none'}.")
-    return Thresholds(float(given["pair"]), float(given["link"]), float(given["merge"]))
+    return Thresholds(**{name: float(value) for name, value in given.items()})
 
 
 def _model_id(file: Path | str | Session, session: Session) -> str:

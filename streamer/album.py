@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from streamer.errors import ConfigError, SourceError
 from streamer.items import F32, U8, Faces
@@ -41,7 +42,7 @@ class Look:
     @property
     def main(self) -> int | None:
         """The row of the face the photo is about, None where there is none."""
-        return main_face(self.faces, self.image.shape[1], self.image.shape[0])
+        return central(self.faces.boxes, self.image.shape[1], self.image.shape[0])
 
 
 def photos_of(folder: Path, truth: Truth = "auto") -> list[Photo]:
@@ -92,13 +93,14 @@ def _person(path: Path, folder: Path, truth: Truth) -> str:
     return ""
 
 
-def main_face(faces: Faces, width: int, height: int) -> int | None:
-    """The face nearest to the middle among those at least half as wide as the widest; None where there is none."""
-    if not len(faces):
+def central(boxes: ArrayLike, width: int, height: int) -> int | None:
+    """Whom a photo of this size is about: of the boxes (n, 4) at least half as wide as the widest the one nearest to
+    the middle. None where there is none."""
+    b = np.asarray(boxes, np.float32).reshape(-1, 4)
+    if not len(b):
         return None
-    wide = faces.boxes[:, 2] - faces.boxes[:, 0]
-    centres = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
-    away = np.linalg.norm(centres - np.array([width, height], np.float32) / 2, axis=1)
+    wide = b[:, 2] - b[:, 0]
+    away = np.linalg.norm((b[:, :2] + b[:, 2:] - np.array([width, height], np.float32)) / 2, axis=1)
     return int(np.where(wide >= wide.max() / 2, away, np.inf).argmin())
 
 
@@ -122,9 +124,16 @@ def looks(photos: Sequence[Photo], detector: Any, failed: list[str]) -> Iterator
         yield Look(number, photo, image, found.take(np.argsort(found.boxes[:, 0] - found.boxes[:, 2], kind="stable")))
 
 
-def _with_margin(image: U8, detector: Any) -> Faces:
-    from pipelines.photos import margined
+def margined(image: U8) -> U8:
+    """The image with half its size of grey on every side."""
+    import cv2
 
+    h, w = image.shape[0] // 2, image.shape[1] // 2
+    out: U8 = cv2.copyMakeBorder(image, h, h, w, w, cv2.BORDER_CONSTANT, value=(127, 127, 127))
+    return out
+
+
+def _with_margin(image: U8, detector: Any) -> Faces:
     found = detector.detect([margined(image)])[0]
     shift = np.array([image.shape[1] // 2, image.shape[0] // 2], np.float32)
     return Faces(found.boxes - np.tile(shift, 2), found.scores, found.landmarks - shift)
