@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,9 +200,7 @@ def tell(
     out: Path,
     as_json: bool,
 ) -> None:
-    """What was found on stdout, what went wrong on stderr."""
-    for line in failed:
-        print(f"passed over: {line}", file=sys.stderr)
+    """What was found, on stdout."""
     counts: dict[str, int] = {}
     for f in faces:
         if f.person is not None:

@@ -11,24 +11,41 @@ from typing import Any
 
 import numpy as np
 
+from streamer import __version__
 from streamer.album import Look, Photo, looks
+from streamer.config import Config
 from streamer.crops import align, complete_landmarks, cut, head_pose, rate_face, sharpness
 from streamer.items import DETECTED, F32, FaceSample, Track, TrackRows
-from streamer.processing.file import FileWorker
-from streamer.sources import SourceInfo, SourceStats
-from streamer.stages import Assign, Embed, Embedded, centre
+from streamer.library import Library
+from streamer.processing.base import Listener, Silent, SourceProgress
+from streamer.processing.file import now
+from streamer.processing.manifest import installed
+from streamer.stages import Assign, Embed, Embedded, Outcome, centre
 
 SECONDS = 1.0  # a photo's place on the time axis, the same as of a folder of pictures read as a source
 MIN_WIDTH = 20.0  # pixels; what is narrower is counted as rejected
 
 
-class PhotoWorker(FileWorker):
-    """Like a `FileWorker`, for folders of photos.
+class PhotoWorker:
+    """One library, one set of models, for folders of photos.
 
     A fresh library gets the model's thresholds for photos; one that holds videos already keeps its own. The vector of
-    a face is the mean of its crop's and its mirror image's: a photo is one look where a track has several (839 people
-    of LFW, dlib: B-cubed F of average linkage 0.959 -> see docs/methods.md).
+    a face is the mean of its crop's and its mirror image's: a photo is one look where a track has several. `force`
+    looks again at a folder that has not changed: the new record takes the place of the old one, decisions move along.
     """
+
+    def __init__(
+        self, library: Library, models: Any, config: Config, listener: Listener | None = None, *, force: bool = False
+    ) -> None:
+        self.library, self.models, self.config, self.force = library, models, config, force
+        self.listener: Listener = listener or Silent()
+        self.store = library.store
+        e = models.embedder
+        self.store.check_model(e.model, e.dimension, e.metric, e.template)
+        for name in self.store.discard_unfinished():
+            self.listener.say(f"{name}: an interrupted run is begun again")
+        self.clusterer = library.clusterer(self._fresh)
+        self.digest = f"photos-{config.digest()}-{e.model}-{models.detector.name}"
 
     def _fresh(self) -> Any:
         e = self.models.embedder
@@ -40,8 +57,7 @@ class PhotoWorker(FileWorker):
     def folder(self, folder: Path, photos: Sequence[Photo]) -> tuple[int, list[str]]:
         """The number of the folder's record in the store, and what could not be read.
 
-        A folder that has not changed is not looked at again (unless `force`). StoreError, ModelError; whatever ends
-        this early leaves the library as it was.
+        StoreError, ModelError; whatever ends this early leaves the library as it was.
         """
         content = listing_digest(photos)
         known = self.store.find_source(content, self.digest)
@@ -49,17 +65,20 @@ class PhotoWorker(FileWorker):
             self.listener.say(f"{folder}: nothing has changed; faces are not looked for again")
             return known.id, list(known.stats.get("warnings", ()))
         try:
-            return self._photos(folder, photos, content)
+            record, failed = self._photos(folder, photos, content)
         except BaseException:
             self.store.discard_unfinished()
             raise
+        if known is not None and known.status in ("done", "partial"):
+            self.library.refresh()
+            self.library.replace(known.id, record, self.clusterer)
+        return record, failed
 
     def _photos(self, folder: Path, photos: Sequence[Photo], content: str) -> tuple[int, list[str]]:
         name = folder.resolve().name or "photos"
-        info = SourceInfo(name, str(folder), 0, 0, 1 / SECONDS, len(photos) * SECONDS, len(photos), codec="pictures")
         shown, began = self.listener.source(name), time.process_time()
-        shown.total, shown.state = info.duration, "running"
-        record = self._begin(folder, info, content)
+        shown.total, shown.state = len(photos) * SECONDS, "running"
+        record = self._begin(name, folder, len(photos), content)
         embed, assign = Embed(self.models.embedder, None, self.store.next_track()), Assign(self.clusterer)
         failed: list[str] = []
         rejected: dict[str, int] = {}
@@ -76,19 +95,24 @@ class PhotoWorker(FileWorker):
             self._record(record, outcome)
         stats = {
             "frames": {
-                "read": len(photos),
-                "processed": len(photos) - len(failed),
-                "dropped": {},
-                "failed": len(failed),
+                "read": len(photos), "processed": len(photos) - len(failed), "dropped": {}, "failed": len(failed)
             },
             "faces_detected": shown.faces,
             "faces_embedded": embed.embedded,
             "rejected": {**rejected, **embed.rejected},
             "warnings": failed,
             "cpu_seconds": round(time.process_time() - began, 3),
-        }
-        self._finish(folder, _Read(info, SourceStats(warnings=failed)), record, stats, shown)
+        }  # fmt: skip
+        self._finish(record, folder, content, stats, shown)
         return record, failed
+
+    def _begin(self, name: str, folder: Path, count: int, content: str) -> int:
+        info = {"width": 0, "height": 0, "fps": 1 / SECONDS, "duration": count * SECONDS, "start": 0.0}
+        record = self.store.begin_source(
+            name, path=str(folder.absolute()), content_hash=content, config=self.digest, period=SECONDS,
+            info={**info, "codec": "pictures", "frames": count}, at=now(), state=self.clusterer.state(),
+        )  # fmt: skip
+        return int(record.id)
 
     def _assigned(self, record: int, embed: Embed, assign: Assign, waiting: list[Track]) -> int:
         """Embeds, assigns and records what waits; how many tracks."""
@@ -100,12 +124,34 @@ class PhotoWorker(FileWorker):
             waiting.clear()
         return count
 
+    def _record(self, number: int, outcome: Outcome) -> None:
+        tracks = [e.track for e in outcome.tracks]
+        lets = [e.tracklet for e in outcome.tracks if e.tracklet is not None]
+        self.store.add_tracks(
+            number, tracks, outcome.events, vectors={t.id: t.embedding for t in lets},
+            cannot_links=[(t.id, other) for t in lets for other in t.cannot_link],
+            position=max((t.end for t in tracks), default=None),
+        )  # fmt: skip
 
-class _Read:
-    """What `_finish` wants of a source."""
+    def _finish(self, record: int, folder: Path, content: str, stats: dict[str, Any], shown: SourceProgress) -> None:
+        from streamer.models.packs import describe
 
-    def __init__(self, info: SourceInfo, stats: SourceStats) -> None:
-        self.info, self.stats = info, stats
+        shown.state = "partial" if stats["warnings"] else "done"
+        told = {
+            "whowhen": __version__,
+            "packages": installed(),
+            "source": {"path": str(folder), "codec": "pictures", "content": content},
+            "models": describe(self.models.pack),
+            "model_id": self.models.embedder.model,
+            "devices": self.models.devices,
+            **stats,
+        }
+        self.store.finish_source(
+            record, state=self.clusterer.state(), status=shown.state, stats=stats, manifest=told, at=now()
+        )
+        for warning in stats["warnings"]:
+            self.listener.say(f"passed over {warning}")
+        self.listener.tick(shown.name, force=True)
 
 
 def listing_digest(photos: Sequence[Photo]) -> str:

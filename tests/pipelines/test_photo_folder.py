@@ -113,3 +113,15 @@ def test_an_odd_truth_is_told(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("label", "name"), [("Person 7", "Person 7"), ("Zoë", "Zoë (7)"), ("../x", "_x (7)")])
 def test_folder_names_stay_inside_the_folder(label: str, name: str) -> None:
     assert folder_name(label, 7) == name
+
+
+def test_by_force_the_folder_is_done_again_and_names_stay(folder: Path, tmp_path: Path, drawn_models: Any) -> None:
+    photos(folder, tmp_path / "out", quiet=True)
+    with Library(tmp_path / "out" / "people.db") as library:
+        library.name(1, "Ann")
+    calls = drawn_models.embedder.calls
+    photos(folder, tmp_path / "out", force=True, quiet=True)
+    assert drawn_models.embedder.calls == 2 * calls
+    assert set(listed(tmp_path / "out")) == {"Ann (1)", "Person 2", "no face"}
+    with Library(tmp_path / "out" / "people.db", readonly=True) as library:
+        assert len(library.store.sources()) == 1
