@@ -50,12 +50,17 @@ def stats_of(calibration: SelfCalibration) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def shown(stats: Mapping[str, Any]) -> Calibration | None:
-    """The curves for a report, from what `stats_of` wrote; None where a source has none."""
-    told = stats.get("calibration")
-    if told is None:
+def shown(*stats: Mapping[str, Any]) -> Calibration | None:
+    """The curves for a report, from what `stats_of` wrote for its sources; None where there is nothing.
+
+    The pairs of all sources are drawn, the thresholds are those of the last one; of another model's none are taken.
+    """
+    found = [s["calibration"] for s in stats if "calibration" in s]
+    if not found:
         return None
-    genuine, impostor = (np.asarray(told["pairs"][kind], np.float64) for kind in ("genuine", "impostor"))
+    told = found[-1]
+    mine = [c["pairs"] for c in found if c["metric"] == told["metric"]]
+    genuine, impostor = (np.asarray([v for p in mine for v in p[kind]], np.float64) for kind in ("genuine", "impostor"))
     both = np.concatenate([genuine, impostor, [told["link"], told["merge"]]])
     edges = np.histogram_bin_edges(both, BINS)
     return Calibration(

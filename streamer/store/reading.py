@@ -13,6 +13,7 @@ from streamer.store.blobs import unpack_rows, unpack_vectors
 from streamer.store.eventlog import event_of
 from streamer.store.records import RowRecord, SampleRecord, SourceRecord, TrackRecord
 
+PIECE = 900  # values bound at a time: SQLite takes 999 in its oldest builds
 _SOURCE = (
     "SELECT id, name, path, hash, config, kind, info, period, status, position, stats, "
     "manifest, began, ended FROM sources"
@@ -140,10 +141,15 @@ class Reading(StorePart):
         import numpy as np
 
         model = self.model()
-        found = self._db.rows("SELECT track, data FROM track_vectors ORDER BY track")
-        if tracks is not None:
-            wanted = set(tracks)
-            found = [r for r in found if r[0] in wanted]
+        sql = "SELECT track, data FROM track_vectors"
+        if tracks is None:
+            found = self._db.rows(f"{sql} ORDER BY track")
+        else:  # in pieces: a library of 100,000 tracks is 100 MB of vectors, one video asks for a few hundred
+            wanted = sorted(set(tracks))
+            pieces = [wanted[k : k + PIECE] for k in range(0, len(wanted), PIECE)]
+            found = [
+                r for p in pieces for r in self._db.rows(f"{sql} WHERE track IN ({','.join('?' * len(p))})", p)
+            ]  # the key is the row number, so every piece comes ascending
         return np.array([r[0] for r in found], np.int64), unpack_vectors(
             (r[1] for r in found), model[1] if model else 1
         )
@@ -180,9 +186,10 @@ class Reading(StorePart):
         row = self._db.one("SELECT crop FROM pictures WHERE track = ? AND number = ?", (track, number))
         return None if row is None else row[0]
 
-    def cannot_links(self) -> list[tuple[int, int]]:
-        """Pairs of tracks that share a frame."""
-        return [(a, b) for a, b in self._db.rows("SELECT a, b FROM cannot_links ORDER BY a, b")]
+    def cannot_links(self, source: int | None = None) -> list[tuple[int, int]]:
+        """Pairs of tracks that share a frame, of all or of one source."""
+        where, args = ("", ()) if source is None else ("WHERE a IN (SELECT id FROM tracks WHERE source = ?)", (source,))
+        return [(a, b) for a, b in self._db.rows(f"SELECT a, b FROM cannot_links {where} ORDER BY a, b", args)]  # noqa: S608
 
     def events(self, after: int = 0) -> Iterator[Event]:
         """Events with a higher `seq`, ascending."""

@@ -49,7 +49,7 @@
   one('#close').addEventListener('click', () => { video.pause(); player.hidden = true; });
 
   all('.bars').forEach((lane) => {
-    lane.addEventListener('pointerover', (e) => { if (e.target.dataset.a) tell(e.target); });
+    for (const kind of ['pointerover', 'pointermove']) lane.addEventListener(kind, (e) => { if (e.target.dataset.a && (tip.hidden || kind === 'pointerover')) tell(e.target); });
     lane.addEventListener('pointerout', () => { if (!selected) tip.hidden = true; });
     lane.addEventListener('click', (e) => { if (e.target.dataset.a) play(e.target); });
     lane.addEventListener('blur', hush);
