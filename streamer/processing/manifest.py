@@ -24,7 +24,6 @@ def run_stats(source: Any, follow: Any, embed: Any, cpu: float) -> dict[str, Any
         "cuts": follow.cuts,
         "tracks_split": embed.splits,
         "stride": {**follow.stride.told(), "check": follow.check.told() if follow.check else None},
-        "gaps": [{"start": g.start, "end": g.end, "reason": g.reason, "frames": g.frames} for g in s.gaps],
         "warnings": list(s.warnings),
         "gaps": [{"start": g.start, "end": g.end, "reason": g.reason, "frames": g.frames} for g in s.gaps],
         "cpu_seconds": round(cpu, 3),
