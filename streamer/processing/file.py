@@ -23,6 +23,8 @@ from streamer.processing.base import Listener, Silent, SourceProgress
 from streamer.processing.calibration import self_calibration, stats_of
 from streamer.processing.manifest import manifest, run_stats
 
+PATIENCE_S = 1.5  # waited twice for a read that hangs: with the reports it leaves 10 s for the end of a run
+
 
 @dataclass(slots=True)
 class Done:
@@ -167,7 +169,10 @@ class FileWorker:
             shown.people = _count(people, outcome.events)
 
         chain: list[Stage] = [follow, embed, Assign(self.clusterer, calibration)]
-        flow = (run_inline if self.inline else run_threaded)(frames, chain, keep, stop=self.stop)
+        if self.inline:
+            flow = run_inline(frames, chain, keep, stop=self.stop)
+        else:
+            flow = run_threaded(frames, chain, keep, stop=self.stop, patience=PATIENCE_S)
         if self._stopped and not frames.complete:
             self._take_back()
             shown.state = "interrupted"

@@ -65,13 +65,23 @@ class FileDecoder:
     def frames(self) -> Iterator[Any]:
         """Decoded frames in presentation order. After the last one `damage` is complete."""
         again = yield from self._pass(0, careful=self._threads == "NONE")
-        if again:
-            self.container.close()
-            self._threads = "NONE"
-            self.damage = Damage(cut_off=self.damage.cut_off)
+        if again and self._begin_again():
+            yield from self._pass(self._given, careful=True)
+
+    def _begin_again(self) -> bool:
+        """Whether the file could be opened once more; one that changed meanwhile counts as cut off."""
+        self._threads = "NONE"
+        old = self.container, self.stream
+        try:
             self.container = self._open()
             self.stream = self._choose()
-            yield from self._pass(self._given, careful=True)
+        except SourceError:
+            self.container, self.stream = old
+            self.damage.cut_off = True
+            return False
+        old[0].close()
+        self.damage = Damage(cut_off=self.damage.cut_off)
+        return True
 
     def check_size(self, width: int, height: int) -> None:
         """SourceError for pictures larger than allowed."""

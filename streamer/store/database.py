@@ -15,6 +15,16 @@ from streamer.store.lock import Lock
 
 _COPY = "Restore it from a copy, or name another one with --library."
 
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _advice(error: sqlite3.Error) -> str:
+    """What to do about an error of SQLite; empty where nothing general can be said."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_FULL:
+        return "Free some disk, then run the same command again."
+    return _COPY if code is None or code & 0xFF in _BROKEN else ""
+
 
 def preflight(path: Path) -> None:
     """Raises StoreError unless `path` is a whole people library of a known version. Changes nothing."""
@@ -39,8 +49,14 @@ def preflight(path: Path) -> None:
         )
     page = int.from_bytes(head[16:18], "big")
     pages = int.from_bytes(head[28:32], "big")
-    if path.stat().st_size < pages * (65536 if page == 1 else page):
+    # a checkpoint that was killed or met a full disk leaves a short file whose other pages are in the write-ahead log
+    if path.stat().st_size < pages * (65536 if page == 1 else page) and not _has_log(path):
         raise StoreError(f"{path} is cut off: {path.stat().st_size} of its bytes are left. {_COPY}")
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(f"{path.name}-wal")
+    return log.is_file() and log.stat().st_size > 0
 
 
 class Database:
@@ -67,7 +83,7 @@ class Database:
                 )
         except sqlite3.Error as error:
             self.close()
-            raise StoreError(f"{path}: {error}. {_COPY}") from error
+            raise StoreError(f"{path}: {error}. {_advice(error)}") from error
         except BaseException:
             self.close()
             raise
@@ -149,7 +165,9 @@ class Database:
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise StoreError(f"{self.path} could not be written: {error}. Nothing of this step was kept.") from error
+            raise StoreError(
+                f"{self.path} could not be written: {error}. Nothing of this step was kept. {_advice(error)}".rstrip()
+            ) from error
         except BaseException:
             self._roll_back()
             raise
@@ -167,7 +185,7 @@ class Database:
         try:
             yield from self.connection.execute(sql, args)
         except sqlite3.DatabaseError as error:
-            raise StoreError(f"{self.path}: {error}. {_COPY}") from error
+            raise StoreError(f"{self.path}: {error}. {_advice(error)}") from error
 
     def one(self, sql: str, args: Any = ()) -> tuple[Any, ...] | None:
         """The first row of a query, or None."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipelines.cli import main
-from streamer.testing import two_shots
+from streamer.items import F32, U8, Frame
+from streamer.testing import FakeEmbedder, meeting, person_of, two_shots
 from tests.pipelines.drawn import use_drawn_faces, whowhen
 from tests.streamer.sources.corpus import SCENE, changed, cut, encode, matrix, playlist, sound_only
 
@@ -247,3 +250,98 @@ def test_a_closed_pipe_is_no_error_and_a_full_disk_behind_it_is_said(clip: Path,
     assert lost.returncode == 2
     assert "standard output: No space left on device." in lost.stderr
     assert "Exception" not in lost.stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of half a megabyte."""
+    place = tmp_path / "small"
+    place.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("a file system may not be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_is_said_and_the_same_command_goes_on_once_there_is_room(
+    small_disk: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(330_000))
+    assert run(clip, "-o", small_disk / "out", "-q") == 2
+    said = capsys.readouterr().err
+    assert "database or disk is full" in said
+    assert "Free some disk, then run the same command again." in said
+    assert "Traceback" not in said
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    assert run(clip, "-o", small_disk / "out", "-q") == 0
+    assert run(clip, "-o", tmp_path / "out", "-q") == 0
+    for table in ("faces.csv", "appearances.csv", "people.csv"):
+        assert (small_disk / "out" / "scene" / table).read_bytes() == (tmp_path / "out" / "scene" / table).read_bytes()
+
+
+def test_reports_that_find_no_room_are_named_and_come_later(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("streamer.reports.atomic.os.fsync", full)
+        assert run(clip, "-o", tmp_path, "-q") == 2
+    said = capsys.readouterr().err
+    assert f"ReportError: cannot write {tmp_path}/scene/faces.csv: No space left on device." in said
+    assert run(clip, "-o", tmp_path, "-q") == 0
+    assert "scene.mp4: skipped" in capsys.readouterr().out
+    assert (tmp_path / "scene" / "report.html").exists()
+
+
+def test_a_library_of_another_model_is_refused_in_one_line(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(clip, "-o", tmp_path, "-q") == 0
+    monkeypatch.setattr("tests.pipelines.drawn.FakeEmbedder", lambda: FakeEmbedder(dimension=64))
+    assert run(clip, "-o", tmp_path, "-q") == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"StoreError: {tmp_path}/people.db holds vectors of the model fake-32 (32 numbers, cosine)")
+    assert said.count("\n") == 1
+
+
+def test_vectors_that_are_no_numbers_are_counted_and_put_nobody_anywhere(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(FakeEmbedder):
+        """NaN for every crop of person 1."""
+
+        def embed(self, crops: U8) -> F32:
+            rows = super().embed(crops)
+            rows[[person_of(c) == 1 for c in crops]] = np.nan
+            return rows
+
+    monkeypatch.setattr("tests.pipelines.drawn.FakeEmbedder", Broken)
+    assert run(clip, "-o", tmp_path, "-q") == 0
+    told = json.loads((tmp_path / "scene" / "run.json").read_text())
+    assert told["rejected"]["embedding not finite"] > 0
+    assert {r["person"] for r in rows(tmp_path / "scene" / "faces.csv")} == {"1", ""}
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_a_partial_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from streamer.sources.file import FileSource
+
+    path = meeting().write(tmp_path)
+    whole = FileSource.__iter__
+
+    def shrinking(source: FileSource) -> Iterator[Frame]:
+        for frame in whole(source):
+            if frame.index == 0:
+                os.truncate(path, path.stat().st_size // 2)
+            yield frame
+
+    monkeypatch.setattr(FileSource, "__iter__", shrinking)
+    assert run(path, "-o", tmp_path / "out", "-q") == 3
+    assert "ends early" in capsys.readouterr().err

@@ -163,6 +163,24 @@ def test_a_torn_file_is_refused_and_left_alone(path: Path) -> None:
     assert path.read_bytes() == whole[: len(whole) - 5000]
 
 
+def test_a_file_that_a_killed_checkpoint_left_short_opens_with_all_that_is_in_its_log(
+    path: Path, tmp_path: Path
+) -> None:
+    killed = tmp_path / "killed.db"
+    with Store(path) as store:
+        fill(store, [1, 2, 3] * 20)
+        (pages,) = store._db.one("PRAGMA page_count") or (0,)
+        for ending in ("", "-wal"):  # as they lie there while it is open: the pages are in the log
+            killed.with_name(killed.name + ending).write_bytes(path.with_name(path.name + ending).read_bytes())
+    with killed.open("r+b") as file:  # the first page was copied, with the new length, and then the process died
+        file.seek(28)
+        file.write(pages.to_bytes(4, "big"))
+    assert killed.stat().st_size < pages * 4096
+    with Store(killed) as store:
+        assert len(store.tracks()) == 60
+    assert everything(killed) == everything(path)
+
+
 def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
     Store(path).close()
     raw = bytearray(path.read_bytes())
