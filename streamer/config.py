@@ -15,7 +15,7 @@ import json
 import os
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,9 @@ def _plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str | tuple | list)
 
 
-def _suggest(word: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(word, known, 1)
+def suggest(word: str, known: Iterable[str]) -> str:
+    """ " (did you mean eps?)" where one of the known words is near, else nothing."""
+    near = difflib.get_close_matches(word, list(known), 1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
@@ -87,9 +88,32 @@ def _fits(value: Any, annotation: Any) -> bool:
     if annotation is type(None) or annotation is None:
         return value is None
     kind = origin or annotation
-    if kind in (tuple, list):
+    if kind in (tuple, list, Sequence):
         return isinstance(value, list | tuple)
     return isinstance(value, kind) if inspect.isclass(kind) else True
+
+
+def checked(
+    target: str, given: Any, place: str, *, extra: tuple[str, ...] = (), without: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """A block of options as keyword arguments of what `target` names; ConfigError for what does not fit.
+
+    `place` says where the block stands. `extra` names are listed as options although they were taken out before;
+    `without` are keywords nobody may set.
+    """
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"{place} wants a block of options, got {given!r}.")
+    known = {k: o for k, o in options("", target).items() if k not in without}
+    for key, value in given.items():
+        if key not in known:
+            names = [*extra, *known]
+            raise ConfigError(
+                f"{place}: {key} is not an option{suggest(str(key), names)}. Options: {', '.join(names)}."
+            )
+        if not _fits(value, known[key].annotation):
+            wanted = getattr(known[key].annotation, "__name__", str(known[key].annotation))
+            raise ConfigError(f"{place}: {key} wants {wanted}, got {value!r}.")
+    return {str(k): v for k, v in given.items()}
 
 
 @dataclass(slots=True)
@@ -104,13 +128,13 @@ class Config:
         section, _, key = path.partition(".")
         if section not in SECTIONS:
             raise ConfigError(
-                f"{section} is not a section{_suggest(section, SECTIONS)}. Sections: {', '.join(SECTIONS)}."
+                f"{section} is not a section{suggest(section, SECTIONS)}. Sections: {', '.join(SECTIONS)}."
             )
         known = options(section)
         if key not in known:
             name = SECTIONS[section].rpartition(":")[2]
             raise ConfigError(
-                f"{section}.{key} is not an option of {name}{_suggest(key, known)}. Options: {', '.join(known)}."
+                f"{section}.{key} is not an option of {name}{suggest(key, known)}. Options: {', '.join(known)}."
             )
         if not _fits(value, known[key].annotation):
             wanted = getattr(known[key].annotation, "__name__", str(known[key].annotation))
@@ -206,7 +230,7 @@ def load(
     chosen = folder / f"{preset}.yaml"
     if not chosen.is_file():
         known = {p.stem: p for p in sorted(folder.glob("*.yaml"))}
-        raise ConfigError(f"{preset} is not a preset{_suggest(preset, known)}. Presets: {', '.join(known)}.")
+        raise ConfigError(f"{preset} is not a preset{suggest(preset, known)}. Presets: {', '.join(known)}.")
     config.update(read_yaml(chosen), f"preset {preset}")
     if file is not None:
         config.update(read_yaml(file), str(file))
