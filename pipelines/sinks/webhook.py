@@ -40,7 +40,7 @@ class Webhook(Sink):
     """
 
     kind = "webhook"
-    pause = 0.0  # what an earlier run left is sent at once
+    pause: float | None = 0.0  # what an earlier run left is sent at once
 
     def __init__(
         self,
