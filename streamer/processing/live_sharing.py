@@ -114,10 +114,6 @@ class GrowingEmbed(Embed):
             return track
         return replace(track, number=self._numbers())
 
-    def _conflicts(self, track: Track) -> frozenset[int]:
-        self._recent = [r for r in self._recent if r.track != track.number]
-        return super()._conflicts(track)
-
 
 def warm(crops: Iterable[U8], embedder: RememberingEmbedder, quality: RememberingQuality | None) -> None:
     """Embeds and rates crops of several cameras in one call; those that ask after this find them remembered."""

@@ -23,6 +23,7 @@ def run_stats(source: Any, follow: Any, embed: Any, cpu: float) -> dict[str, Any
         "rejected": {**follow.tracker.rejected, **embed.rejected},
         "cuts": follow.cuts,
         "tracks_split": embed.splits,
+        "tracks_joined": embed.relations.joined,
         "stride": {**follow.stride.told(), "check": follow.check.told() if follow.check else None},
         "warnings": list(s.warnings),
         "gaps": [{"start": g.start, "end": g.end, "reason": g.reason, "frames": g.frames} for g in s.gaps],

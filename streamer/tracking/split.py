@@ -1,4 +1,4 @@
-"""Second thoughts about finished tracks, once their best faces are embedded: split mixed ones, join broken ones.
+"""Second thoughts about finished tracks, once their best faces are embedded: mixed ones are split.
 
 A missed cut, a slow fade or two people who cross leave two persons in one track; nothing behind the tracker can repair
 that. All bars are in units of the model's own pair threshold, see `agreement`.
@@ -6,15 +6,14 @@ that. All bars are in units of the model's own pair threshold, see `agreement`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamer.errors import ConfigError
-from streamer.items import DETECTED, F32, F64, FaceSample, Track, TrackRows
+from streamer.items import DETECTED, F64, FaceSample, Track, TrackRows
 from streamer.tracking.motion import to_place
 from streamer.vectors import unit
 
@@ -160,56 +159,3 @@ def _break(rows: TrackRows, start: float, end: float) -> float:
 
 def _take(rows: TrackRows, m: NDArray[np.bool_]) -> TrackRows:
     return TrackRows(rows.frames[m], rows.times[m], rows.boxes[m], rows.scores[m], rows.kinds[m])
-
-
-def join(
-    tracks: Sequence[Track],
-    embeddings: Sequence[F32],
-    pair: float,
-    *,
-    gap: float = 2.0,
-    reach: float = 1.5,
-    metric: str = "cosine",
-) -> list[tuple[int, ...]]:
-    """Which tracks are one that broke: groups of indices in order of time, single tracks among them.
-
-    Joined are tracks of one shot that do not overlap, at most `gap` seconds and `reach` face widths apart, of like
-    size, whose faces (`embeddings[i]` (n_i, d), n_i may be 0) agree in the mean like a pair. `merged` makes one track
-    of a group.
-    """
-    order = sorted(range(len(tracks)), key=lambda i: (tracks[i].start, i))
-    follower: dict[int, int] = {}
-    for i in order:
-        free = [j for j in order if j not in follower.values() and _continues(tracks[i], tracks[j], gap, reach)]
-        alike = (j for j in free if _likeness(embeddings[i], embeddings[j], pair, metric) >= 1.0)
-        follower.update((i, j) for j in islice(alike, 1))  # the next in time
-    heads = [i for i in order if i not in follower.values()]
-    return [tuple(_chain(i, follower)) for i in heads]
-
-
-def _chain(i: int, follower: dict[int, int]) -> Iterator[int]:
-    yield i
-    while i in follower:
-        i = follower[i]
-        yield i
-
-
-def _likeness(a: F32, b: F32, pair: float, metric: str) -> float:
-    """Mean agreement of two tracks' faces; below any bar where one has none."""
-    return float(agreement(a, b, pair, metric).mean()) if len(a) and len(b) else -np.inf
-
-
-def _continues(a: Track, b: Track, gap: float, reach: float) -> bool:
-    """Whether b begins after a's end, near in time and place."""
-    if a.source != b.source or a.shot != b.shot or b.rows.frames[0] <= a.rows.frames[-1] or b.start - a.end > gap:
-        return False
-    p, q = to_place(a.rows.boxes[-1:])[0], to_place(b.rows.boxes[:1])[0]
-    width = float(np.exp((p[2] + q[2]) / 2))
-    return float(np.hypot(*(q - p)[:2])) < reach * width and abs(float(q[2] - p[2])) < 0.47
-
-
-def merged(tracks: Sequence[Track]) -> Track:
-    """One track of several that follow each other, under the first one's number; frames between them stay out."""
-    columns = ("frames", "times", "boxes", "scores", "kinds")
-    rows = TrackRows(*(np.concatenate([getattr(t.rows, c) for t in tracks]) for c in columns))
-    return replace(tracks[0], rows=rows, samples=tuple(s for t in tracks for s in t.samples), open=tracks[-1].open)

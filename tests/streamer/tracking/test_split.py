@@ -5,7 +5,7 @@ import pytest
 
 from streamer.errors import ConfigError
 from streamer.items import DETECTED, F32, FaceSample, Track, TrackRows
-from streamer.tracking.split import agreement, join, merged, split_mixed
+from streamer.tracking.split import agreement, split_mixed
 from tests.streamer.tracking.drawn import sample, square
 
 PAIR = 0.3
@@ -144,51 +144,3 @@ def test_agreement_is_one_at_the_bar_of_a_pair() -> None:
 def test_an_unknown_metric_is_refused() -> None:
     with pytest.raises(ConfigError, match="cosine or euclid"):
         agreement(ANNA, BERT, PAIR, "manhattan")
-
-
-def later(first: Track, after: float, x: float = 60.0, shot: int = 0) -> Track:
-    """A second track `after` seconds behind the first."""
-    n = len(first.rows)
-    at = np.arange(n) + int(first.rows.frames[-1]) + round(after * 25)
-    boxes = np.tile(np.array([square(x, 45)], np.float32), (n, 1))
-    rows = TrackRows(at, at / 25, boxes, first.rows.scores, first.rows.kinds)
-    return Track(8, "clip.mp4", rows, (sample(float(at[0]) / 25),), shot=shot)
-
-
-A = track([sample(0.2)], frames=25)
-
-
-@pytest.mark.parametrize(
-    ("second", "person", "groups"),
-    [
-        (later(A, 0.8), ANNA, [(0, 1)]),
-        (later(A, 0.8), BERT, [(0,), (1,)]),  # somebody else sat down
-        (later(A, 3.0), ANNA, [(0,), (1,)]),  # too late
-        (later(A, 0.8, x=140.0), ANNA, [(0,), (1,)]),  # too far
-        (later(A, 0.8, shot=1), ANNA, [(0,), (1,)]),  # behind a cut
-        (later(A, -0.4), ANNA, [(0,), (1,)]),  # at the same time
-    ],
-)
-def test_broken_tracks_are_joined_only_when_all_agrees(
-    second: Track, person: F32, groups: list[tuple[int, ...]]
-) -> None:
-    assert join([A, second], [looks(ANNA), looks(person)], PAIR) == groups
-
-
-def test_three_pieces_make_one_chain_in_order_of_time() -> None:
-    b = later(A, 0.5)
-    c = later(b, 0.5)
-    assert join([c, A, b], [looks(ANNA)] * 3, PAIR) == [(1, 2, 0)]
-
-
-def test_a_track_without_faces_is_joined_to_none() -> None:
-    assert join([A, later(A, 0.8)], [looks(ANNA), np.zeros((0, 128), np.float32)], PAIR) == [(0,), (1,)]
-
-
-def test_a_merged_track_has_the_rows_and_faces_of_all() -> None:
-    b = later(A, 0.8)
-    whole = merged([A, b])
-    assert len(whole.rows) == 50
-    assert whole.number == A.number
-    assert (whole.start, whole.end) == (A.start, b.end)
-    assert len(whole.samples) == 2
