@@ -108,6 +108,22 @@ def check_runtime_whole(load: Callable[[], Any], installed: Mapping[str, str]) -
     return Check("onnxruntime module", "ok", f"version {module.__version__}")
 
 
+def check_opencv_whole(load: Callable[[], Any], installed: Mapping[str, str]) -> Check:
+    """Whether the module cv2 is whole: the Qt build asks for libraries of a desktop, and a removed twin leaves holes."""
+    there = [n for n in OPENCVS if n in installed]
+    if not there:
+        return Check("opencv module", "ok", "not installed, nothing to check")
+    repair = f'pip uninstall -y {" ".join(there)} && pip install "opencv-python-headless>=4.10,<5"'
+    try:
+        module = load()
+    except ImportError as error:
+        return Check("opencv module", "problem", f"cannot be imported: {_line(error)}", repair)
+    missing = [n for n in ("__version__", "imdecode", "warpAffine") if not hasattr(module, n)]
+    if missing:
+        return Check("opencv module", "problem", f"damaged: it has no {' and no '.join(missing)}", repair)
+    return Check("opencv module", "ok", f"version {module.__version__}")
+
+
 def check_session(installed: Mapping[str, str], session: Callable[[str], Any]) -> list[Check]:
     """What a session really runs on: a list of providers proves nothing, a session that answered does."""
     if not any(n in installed for n in RUNTIMES):
@@ -223,6 +239,7 @@ def examine() -> list[Check]:
         check_runtime_whole(_load_runtime, installed),
         *check_session(installed, _session),
         check_opencvs(installed),
+        check_opencv_whole(_load_opencv, installed),
         check_converter(installed),
         *check_models(),
         *check_codecs(),
@@ -236,6 +253,12 @@ def _load_runtime() -> Any:
     import onnxruntime
 
     return onnxruntime
+
+
+def _load_opencv() -> Any:
+    import cv2
+
+    return cv2
 
 
 def _session(device: str) -> Any:

@@ -68,6 +68,20 @@ def test_a_runtime_that_cannot_be_imported_is_one_line() -> None:
     assert found.repair.endswith('pip install "whowhen[gpu]"')
 
 
+def test_an_opencv_without_its_desktop_libraries_gives_way_to_the_headless_one() -> None:
+    def broken() -> None:
+        raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+
+    found = doctor.check_opencv_whole(broken, {"opencv-python": "4.14.0"})
+    assert (found.state, found.repair) == (
+        "problem",
+        'pip uninstall -y opencv-python && pip install "opencv-python-headless>=4.10,<5"',
+    )
+    assert doctor.check_opencv_whole(lambda: SimpleNamespace(), {"opencv-python": "4.14.0"}).detail.startswith(
+        "damaged"
+    )
+
+
 class FakeSession:
     def __init__(self, provider: str, answer: tuple[float, float] = (0.0, 2.0)) -> None:
         self.provider, self.why, self.answer = provider, "because", answer
