@@ -109,7 +109,7 @@ def check_runtime_whole(load: Callable[[], Any], installed: Mapping[str, str]) -
 
 
 def check_opencv_whole(load: Callable[[], Any], installed: Mapping[str, str]) -> Check:
-    """Whether the module cv2 is whole: the Qt build asks for libraries of a desktop, and a removed twin leaves holes."""
+    """Whether the module cv2 is whole: the Qt build asks for a desktop, and a removed twin leaves a hole."""
     there = [n for n in OPENCVS if n in installed]
     if not there:
         return Check("opencv module", "ok", "not installed, nothing to check")
