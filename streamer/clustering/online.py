@@ -30,7 +30,7 @@ NEAR = 0.7  # share of the nearest exemplar in the score, the rest is the identi
 JOIN_MANY = 1.155  # bar of an identity of 8 and more (cosine 0.33); 1.0 = link for one of 1
 MERGE_ONE, MERGE_MANY = (
     -0.155,
-    0.052,
+    0.026,
 )  # added to the merge bar: 0.40 for single tracks, 0.28 for large identities (at 0.31)
 ABSORB = 0.431  # nearer than this (0.75) a track melts into an exemplar
 GATE = 0.948  # a low-quality track joins below this (0.45)
