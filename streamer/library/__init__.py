@@ -195,7 +195,7 @@ class Library:
         from streamer.library.machine import open_clusterer
 
         self.refresh()
-        clusterer = open_clusterer(self.store, self.ledger, self.view, make)
+        clusterer = open_clusterer(self.store, self.ledger, lambda: self.view, make)
         self._view = None
         return clusterer
 

@@ -71,7 +71,7 @@ def agreeing(library: Library, name: str, samples: Sequence[FaceSample], pair: f
 def _add(library: Library, samples: Sequence[FaceSample], make: Callable[[], OnlineClusterer]) -> int:
     """The number of the track the photos became, stored and clustered."""
     store = library.store
-    clusterer = open_clusterer(store, library.ledger, library.view, make)
+    clusterer = open_clusterer(store, library.ledger, lambda: library.view, make)
     source = store.begin_source("enrolment", kind="enrolled", at=library.clock().isoformat(), state=clusterer.state())
     track = _track(store.next_track(), source.name, samples)
     vectors = np.stack([s.embedding for s in samples if s.embedding is not None])

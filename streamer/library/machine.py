@@ -55,9 +55,9 @@ def tracklets(store: Store, after: int = 0) -> Iterator[list[Tracklet]]:
         ]  # fmt: skip
 
 
-def open_clusterer(store: Store, ledger: Ledger, view: View, make: Make) -> OnlineClusterer:
+def open_clusterer(store: Store, ledger: Ledger, view: Callable[[], View], make: Make) -> OnlineClusterer:
     """The clusterer to go on with: restored from the snapshot (or rebuilt without one), up to date with every track
-    and decision in the store. What that changes is in the store when this returns.
+    and decision in the store. What that changes is in the store when this returns. `view` is asked for when needed.
     """
     fresh = make()
     kept = store.state()
@@ -76,10 +76,12 @@ def open_clusterer(store: Store, ledger: Ledger, view: View, make: Make) -> Onli
         )
         if store.last_seq() > kept.seq:
             store.rewind(kept.seq)
-        events = [e for batch in tracklets(store, kept.track) for e in clusterer.add(batch)]
+        later = tracklets(store, kept.track) if store.next_track() - 1 > kept.track else ()
+        events = [e for batch in later for e in clusterer.add(batch)]
     clusterer.next_identity = max(clusterer.next_identity, store.last_identity() + 1)
     told = tell(store, ledger, clusterer) if kept is not None else []
-    pin_named(clusterer, view)
+    if ledger.entries:
+        pin_named(clusterer, view())
     if events or told or kept is None:
         store.record(events + told, clusterer.state(), wanted_links(ledger, store))
     return clusterer
@@ -88,6 +90,8 @@ def open_clusterer(store: Store, ledger: Ledger, view: View, make: Make) -> Onli
 def wanted_links(ledger: Ledger, store: Store) -> set[tuple[int, int, bool]]:
     """What the user's decisions ask of the clusterer, over tracks that exist."""
     must, cannot = ledger.constraints()
+    if not must and not cannot:
+        return set()
     known = set(store.labels())
     links = {(a, b, True) for a, b in must} | {(min(a, b), max(a, b), False) for a, b in cannot}
     return {link for link in links if link[0] in known and link[1] in known}
@@ -147,12 +151,13 @@ def matched(before: Mapping[int, int | None], after: Mapping[int, int | None]) -
 
 def pin_named(clusterer: OnlineClusterer, view: View) -> None:
     """Named people keep their number in merges. The view's number may be an alias away from the clusterer's."""
-    own = clusterer.labels()
+    position = clusterer.tracks.position
     by_person: dict[int, Counter[int]] = {}
     for track, person in view.labels.items():
-        identity = own.get(track)
-        if person in view.names and person is not None and identity is not None:
-            by_person.setdefault(person, Counter())[identity] += 1
+        if person in view.names and person is not None and track in position:
+            identity = clusterer.label(position[track])
+            if identity is not None:
+                by_person.setdefault(person, Counter())[identity] += 1
     wanted = {min(tally, key=lambda i: (-tally[i], i != p, i)) for p, tally in by_person.items()}
     for identity in sorted(set(clusterer.identities.pinned) - wanted):
         clusterer.pin(identity, protected=False)

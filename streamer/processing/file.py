@@ -188,8 +188,8 @@ class FileWorker:
         told |= {"start": info.start, "codec": info.codec, "frames": info.frames, "timecode": info.start_timecode}
         record = self.store.begin_source(
             path.name, path=str(path.absolute()), content_hash=content, config=self.digest,
-            period=1 / (info.fps or 25), info=told, at=now(), state=self.clusterer.state(),
-        )  # fmt: skip
+            period=1 / (info.fps or 25), info=told, at=now(),
+        )  # fmt: skip  # the last snapshot still is the state: whatever changes the clusterer between sources stores it
         return int(record.id)
 
     def _finish(

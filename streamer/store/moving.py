@@ -54,7 +54,7 @@ class Moving(StorePart):
         """The staged vectors are the library's vectors now; state and track vectors of the old model are gone."""
         with self._db.write() as sql:
             sql.execute("UPDATE sources SET snapshot = NULL")
-            for table in ("snapshots", "told", "track_vectors", "vectors", "models"):
+            for table in ("snapshots", "chunks", "told", "track_vectors", "vectors", "models"):
                 sql.execute(f"DELETE FROM {table}")  # noqa: S608
             sql.execute("INSERT INTO models VALUES (?, ?, ?, ?)", (model, dimension, metric, template))
             sql.execute("INSERT INTO vectors SELECT track, number, model, data FROM staged ORDER BY track, number")

@@ -6,7 +6,6 @@ table and every counter back to where `begin_source` found them, so the same com
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 
 from streamer.errors import StoreError
 from streamer.items import DETECTED, Event, FaceSample, Track
+from streamer.store import chunks
 from streamer.store.base import StorePart
 from streamer.store.blobs import CROP_QUALITY, THUMBNAIL_QUALITY, jpeg, pack_rows, pack_vector
 from streamer.store.eventlog import event_row, relabel
@@ -145,34 +145,35 @@ class Recording(StorePart):
                 self.save_state(state)
 
     def save_state(self, state: bytes) -> None:
-        """Keeps a snapshot of the clusterer with its checksum; snapshots nobody can go back to are dropped."""
+        """Keeps a snapshot of the clusterer in checked pieces; snapshots nobody can go back to are dropped."""
         model = self.model()
-        check = hashlib.sha256(state).hexdigest()
         with self._db.write() as sql:
             sql.execute(
-                "INSERT INTO snapshots (seq, track, model, sha256, data) VALUES (?, ?, ?, ?, ?)",
-                (self.last_seq(), self.next_track() - 1, model[0] if model else "", check, state),
+                "INSERT INTO snapshots (seq, track, model, data) VALUES (?, ?, ?, ?)",
+                (self.last_seq(), self.next_track() - 1, model[0] if model else "", chunks.keep(sql, state)),
             )
             sql.execute(
                 "DELETE FROM snapshots WHERE id < (SELECT max(id) FROM snapshots) AND id NOT IN "
                 "(SELECT snapshot FROM sources WHERE status = 'running' AND kind != 'live' AND snapshot IS NOT NULL)"
             )
+            chunks.sweep(sql)
 
     def state(self) -> Snapshot | None:
         """The newest snapshot, None when there is none. StoreError when it is damaged."""
-        row = self._db.one("SELECT seq, track, model, sha256, data FROM snapshots ORDER BY id DESC LIMIT 1")
+        row = self._db.one("SELECT seq, track, model, data FROM snapshots ORDER BY id DESC LIMIT 1")
         if row is None:
             return None
-        data = bytes(row[4])
-        if hashlib.sha256(data).hexdigest() != row[3]:
-            raise StoreError(f"{self.path}: the clusterer's snapshot is damaged. Rebuild it with `whowhen recluster`.")
-        return Snapshot(row[0], row[1], row[2], data)
+        try:
+            return Snapshot(row[0], row[1], row[2], chunks.assemble(self._db.connection, row[3]))
+        except StoreError as error:
+            raise StoreError(f"{self.path}: {error}. Rebuild it with `whowhen recluster --apply`.") from error
 
     def drop_state(self) -> None:
         """Forgets every snapshot: the next run rebuilds the clusterer from the stored tracks."""
         with self._db.write() as sql:
             sql.execute("UPDATE sources SET snapshot = NULL")
             sql.execute("DELETE FROM snapshots")
+            sql.execute("DELETE FROM chunks")
             sql.execute("DELETE FROM told")
 
     def discard_unfinished(self) -> list[str]:
@@ -200,6 +201,7 @@ class Recording(StorePart):
                 sql.execute("DELETE FROM events WHERE seq > ?", (before["seq"],))
                 sql.executemany("UPDATE counters SET value = ? WHERE name = ?", [(v, k) for k, v in before.items()])
                 sql.execute("DELETE FROM snapshots WHERE id > ?", (left[0][3] or 0,))
+                chunks.sweep(sql)
             else:
                 sql.executemany("DELETE FROM events WHERE kind = 'assigned' AND track = ?", [(t,) for t in gone])
                 self.drop_state()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 APPLICATION = 0x77687768  # "whwh" in the file header: tells our files from other SQLite files
-VERSION = 1
+VERSION = 2
 
 TABLES = """
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -56,5 +56,14 @@ CREATE TABLE exports (path TEXT PRIMARY KEY, people TEXT NOT NULL, at TEXT NOT N
 CREATE TABLE tombstones (identity INTEGER PRIMARY KEY, at TEXT NOT NULL);
 """
 
+PIECES = """
+DROP TABLE snapshots;
+DELETE FROM told;
+UPDATE sources SET snapshot = NULL;
+CREATE TABLE snapshots (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, track INTEGER NOT NULL, model TEXT NOT NULL,
+  data BLOB NOT NULL);
+CREATE TABLE chunks (hash BLOB PRIMARY KEY, data BLOB NOT NULL);
+"""  # the clusterer's state in pieces; the next run rebuilds it from the tracks
+
 # version reached -> statements that lead to it from the one before
-MIGRATIONS: dict[int, str] = {1: TABLES}
+MIGRATIONS: dict[int, str] = {1: TABLES, 2: PIECES}
