@@ -1,10 +1,10 @@
-"""The clusterer as bytes: npz arrays (no pickle), a JSON header, a SHA-256 over both."""
+"""The clusterer as bytes: plain arrays (no pickle), a JSON header, a SHA-256 over both."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from streamer.errors import StoreError
 if TYPE_CHECKING:
     from streamer.clustering.online import OnlineClusterer
 
-MAGIC = b"whowhen clusterer 2\n"
+MAGIC = b"whowhen clusterer 3\n"
+PAGE = 1 << 14
 Arrays = dict[str, NDArray[Any]]
 EXEMPLAR = ("scale", "weight", "energy", "owner", "key", "near")
 IDENTITY = ("sums", "weight", "energy", "count", "number")
@@ -25,18 +26,28 @@ COUNTERS = ("seq", "next_identity", "_since_remerge", "_consolidated_at")
 
 
 def pack(c: OnlineClusterer) -> bytes:
-    """Magic, checksum, length of the header, header, arrays."""
-    body = io.BytesIO()
-    np.savez(body, **_arrays(c))  # type: ignore[arg-type]  # keyword names are array names
+    """Magic, checksum, length of the header, header, arrays.
+
+    Every array begins at a multiple of PAGE bytes, so arrays that grow do not shift what lies behind them: a store that
+    keeps the bytes in pages finds most of them as they were.
+    """
+    arrays = {name: np.ascontiguousarray(a) for name, a in _arrays(c).items()}
     header = {
         "model": c.model, "dimension": c.space.dimension, "options": c.options,
         "counters": {name: getattr(c, name) for name in COUNTERS}, "next_key": c.exemplars.next_key,
         "trained_at": c.exemplars.index.trained_at,
         "waiting": sorted((k, v) for k, v in c.constraints.waiting.items()),
+        "arrays": [(name, a.dtype.str, a.shape) for name, a in arrays.items()],
     }  # fmt: skip
     text = json.dumps(header, sort_keys=True).encode()
-    payload = len(text).to_bytes(8, "little") + text + body.getvalue()
-    return MAGIC + hashlib.sha256(payload).digest() + payload
+    start = len(MAGIC) + 32
+    parts: list[Any] = [len(text).to_bytes(8, "little"), text, bytes(-(start + 8 + len(text)) % PAGE)]
+    for a in arrays.values():
+        parts += [a.data.cast("B") if a.size else b"", bytes(-a.nbytes % PAGE)]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return b"".join([MAGIC, digest.digest(), *parts])
 
 
 def unpack(state: bytes) -> tuple[dict[str, Any], Arrays]:
@@ -46,12 +57,17 @@ def unpack(state: bytes) -> tuple[dict[str, Any], Arrays]:
         raise StoreError(
             "this is not the state of a clusterer (its first bytes are wrong). Rebuild it from the stored tracks."
         )
-    if hashlib.sha256(state[start:]).digest() != state[len(MAGIC) : start]:
+    if hashlib.sha256(memoryview(state)[start:]).digest() != state[len(MAGIC) : start]:
         raise StoreError("the clusterer's state is damaged (its checksum is wrong). Rebuild it from the stored tracks.")
     length = int.from_bytes(state[start : start + 8], "little")
     header: dict[str, Any] = json.loads(state[start + 8 : start + 8 + length])
-    with np.load(io.BytesIO(state[start + 8 + length :]), allow_pickle=False) as data:
-        return header, {name: data[name] for name in data.files}
+    at = -(-(start + 8 + length) // PAGE) * PAGE
+    arrays: Arrays = {}
+    for name, dtype, shape in header["arrays"]:
+        count = math.prod(shape)
+        arrays[name] = np.frombuffer(state, dtype, count, at if count else 0).reshape(shape).copy()
+        at += -(-arrays[name].nbytes // PAGE) * PAGE
+    return header, arrays
 
 
 def check(header: dict[str, Any], model: str | None, dimension: int | None) -> None:
