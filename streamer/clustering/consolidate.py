@@ -78,8 +78,10 @@ def _cluster_of(diff: Diff, keys: I64, number: I64, sizes: I64) -> I64:
     at = np.minimum(np.searchsorted(diff.keys[order], keys), max(0, len(order) - 1))
     known = diff.keys[order][at] == keys if len(order) else np.zeros(len(keys), bool)
     out = np.where(known, diff.cluster[order][at] if len(order) else 0, -1)
-    for one in np.unique(number[~known]).tolist():
+    strange = np.unique(number[~known])
+    torn = strange[np.isin(strange, number[known])]
+    out[~known] = base + number[~known]  # nothing of them was looked at: they stay as they are
+    for one in torn.tolist():
         mine = (number == one) & known
-        strange = (number == one) & ~known
-        out[strange] = np.bincount(out[mine], weights=sizes[mine]).argmax() if mine.any() else base + one
+        out[(number == one) & ~known] = np.bincount(out[mine], weights=sizes[mine]).argmax()
     return np.unique(out, return_inverse=True)[1].astype(np.int64)

@@ -110,6 +110,7 @@ class Identities:
         self.weight = np.zeros(64, np.float64)
         self.energy = np.zeros(64, np.float64)
         self.count = np.zeros(64, np.int64)  # tracks, also those of low quality
+        self.settled = np.zeros(64, np.int64)  # count at the last consolidation
         self.number = np.zeros(64, np.int64)  # 0: slot is free
         self.rows: list[list[int]] = []
         self.slot_of: dict[int, int] = {}
@@ -124,7 +125,7 @@ class Identities:
         slot = self.free.pop() if self.free else len(self.rows)
         if slot == len(self.rows):
             self.rows.append([])
-            for name in ("sums", "weight", "energy", "count", "number"):
+            for name in ("sums", "weight", "energy", "count", "settled", "number"):
                 setattr(self, name, grown(getattr(self, name), slot))
         self.slot_of[number] = slot
         self.number[slot] = number
@@ -135,7 +136,7 @@ class Identities:
         number = int(self.number[slot])
         del self.slot_of[number]
         self.sums[slot] = 0.0
-        self.weight[slot] = self.energy[slot] = self.count[slot] = self.number[slot] = 0
+        self.weight[slot] = self.energy[slot] = self.count[slot] = self.settled[slot] = self.number[slot] = 0
         self.rows[slot] = []
         self.free.append(slot)
 

@@ -355,7 +355,7 @@ class OnlineClusterer(Repair):
 
     def finish(self) -> list[Event]:
         """The last word at the end of a source: re-merge, consolidation, another chance for low-quality tracks."""
-        self._consolidate()
+        self._consolidate(whole=self.grown)
         self._remerge()
         return self.take()
 

@@ -6,12 +6,16 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamer.clustering.consolidate import Diff, Snapshot, plan
 from streamer.clustering.people import People
 from streamer.clustering.remerge import Bars, Links, Pool, agglomerate
 from streamer.items import F32, I64, Assigned, Event, Split
 
+# The end of a source consolidates everything while it is cheap (4096 exemplars: 0.1 s) or has grown by 2 %, else only
+# people the source changed: with 24,000 exemplars 0.1 s instead of 1.3 s after every clip.
+SMALL, GROWTH = 4096, 1.02
 CHUNK = 64  # queries searched in one matrix product
 
 
@@ -69,23 +73,43 @@ class Repair(People):
     def _consolidate_from(self) -> int:
         return math.ceil((self.consolidate_growth or 1.6) * self._consolidated_at)
 
-    def consolidation_job(self) -> Callable[[], Diff]:
-        """A function of a snapshot taken now; it may run anywhere, and its result goes to `apply`."""
-        self._consolidated_at = max(self._consolidated_at, self.tracks.count)
+    def consolidation_job(self, *, whole: bool = True) -> Callable[[], Diff]:
+        """A function of a snapshot taken now; it may run anywhere, and its result goes to `apply`.
+
+        Not `whole`: only people that changed since the last time, and those near them.
+        """
         ex, n = self.exemplars, len(self.exemplars)
-        rows = slice(0, n)
+        chosen = np.ones(n, bool) if whole else self._stirred()[ex.owner[:n]]
+        if whole:
+            self._consolidated_at = max(self._consolidated_at, self.tracks.count)
+        rows = np.flatnonzero(chosen)
+        local = np.full(n + 1, -1, np.int64)  # the last for tracks without an exemplar
+        local[rows] = np.arange(len(rows))
         edges = self._graph()
-        place = self.tracks.row[: self.tracks.count]
-        owner = ex.owner[rows]
+        inside = chosen[edges.a] & chosen[edges.b]
+        place = local[self.tracks.row[: self.tracks.count]]
         pool = Pool(
             ex.sums(rows), ex.weight[rows].copy(), ex.energy[rows].copy(),
-            np.fromiter((len(m) for m in ex.members), np.int64, n), self.pins(owner),
+            np.fromiter((len(ex.members[r]) for r in rows.tolist()), np.int64, len(rows)), self.pins(ex.owner[rows]),
         )  # fmt: skip
         snapshot = Snapshot(
-            ex.key[rows].copy(), pool, edges, self.merge_bars,
-            self.constraints.between(place), self.constraints.together(place),
+            ex.key[rows].copy(), pool, Links(local[edges.a[inside]], local[edges.b[inside]], np.zeros(0)),
+            self.merge_bars, self.constraints.between(place), self.constraints.together(place),
         )  # fmt: skip
         return snapshot.cluster
+
+    def _stirred(self) -> NDArray[np.bool_]:
+        """Per slot whether the identity changed since it was consolidated, or is near enough to one that did."""
+        ids = self.identities
+        slots = np.flatnonzero(ids.number[: len(ids.rows)])
+        changed = ids.count[slots] != ids.settled[slots]
+        out = np.zeros(len(ids.rows), bool)
+        out[slots[changed]] = True
+        means = ids.sums[slots] / ids.weight[slots][:, None].astype(np.float32)
+        own = ids.energy[slots] / ids.weight[slots]
+        d = own[:, None] + own[changed][None] - means @ means[changed].T
+        out[slots[(d <= max(self.merge_bars.one, self.merge_bars.many)).any(1)]] = True
+        return out
 
     def _graph(self) -> Links:
         """Neighbours remembered at creation, and a chain through every identity's exemplars."""
@@ -105,10 +129,16 @@ class Repair(People):
         self.renumber(diff)
         return self.take()
 
-    def _consolidate(self) -> None:
+    def _consolidate(self, *, whole: bool = True) -> None:
         self._remerge()
-        self.renumber(self.consolidation_job()())
+        self.renumber(self.consolidation_job(whole=whole)())
         self._retry_pending()
+        self.identities.settled[:] = self.identities.count
+
+    @property
+    def grown(self) -> bool:
+        """Whether there is so little, or so much new, that all of it is to be consolidated."""
+        return len(self.exemplars) <= SMALL or self.tracks.count >= GROWTH * self._consolidated_at
 
     def renumber(self, diff: Diff, reason: str = "consolidate") -> None:
         """Makes the clusters of `diff` the identities."""

@@ -20,7 +20,7 @@ MAGIC = b"whowhen clusterer 3\n"
 PAGE = 1 << 14
 Arrays = dict[str, NDArray[Any]]
 EXEMPLAR = ("scale", "weight", "energy", "owner", "key", "near")
-IDENTITY = ("sums", "weight", "energy", "count", "number")
+IDENTITY = ("sums", "weight", "energy", "count", "settled", "number")
 TRACK = ("number", "row", "light")
 COUNTERS = ("seq", "next_identity", "_since_remerge", "_consolidated_at")
 
