@@ -1,7 +1,8 @@
-"""What a big people library costs: `python scripts/bench_library.py [--tracklets 100000] [--out FOLDER]`.
+"""What a big people library costs: `python scripts/bench_library.py [--tracklets N] [--out FOLDER] [--video FILE]`.
 
-Fills a library with random people, then measures in CPU seconds: one more file in the big and in an empty library
-(restore, cluster, store, finish), the list of people, labels, search and review.
+Fills a library with random people, then measures in CPU seconds: one more file in the big and in an empty library - the
+steps of the library alone, and with --video a real file from decoding to the reports - the list of people, labels,
+search and review. With --out a library that is there already is used again.
 """
 
 from __future__ import annotations
@@ -95,6 +96,45 @@ def cpu(what: str, do: Callable[[], Any]) -> float:
     return spent
 
 
+class Renamed:
+    """A real embedder under the name of the random library's model, so that both fit into one library."""
+
+    def __init__(self, embedder: Any) -> None:
+        self._embedder = embedder
+
+    def __getattr__(self, name: str) -> Any:
+        return MODEL if name == "model" else getattr(self._embedder, name)
+
+
+def real_file(path: Path, video: Path, models: Any, out: Path) -> float:
+    """CPU seconds of a real file, from opening the library to its reports."""
+    from streamer.config import load
+    from streamer.processing import FileWorker
+    from streamer.processing.results import write_folder
+
+    def run() -> None:
+        with opened(path) as library:
+            done = FileWorker(library, models, load(), force=True).one(video)
+            if done.record is None:
+                raise SystemExit(f"{video}: {done.error}")
+            library.refresh()
+            write_folder(library, done.record, out)
+
+    return cpu(f"{video.name}, {path.stem} library", run)
+
+
+def real_files(folder: Path, big: Path, video: Path, pack: str) -> None:
+    """What a real file costs in the big library, as a multiple of what it costs in an empty one."""
+    from dataclasses import replace
+
+    from streamer.models.packs import build, load_pack
+
+    models = build(load_pack(pack), "cpu")
+    models = replace(models, embedder=Renamed(models.embedder))
+    spent = [real_file(p, video, models, folder / "reports") for p in (folder / "warm.db", folder / "empty.db", big)]
+    print(f"ratio {spent[2] / spent[1]:.3f} for all of {video.name}")
+
+
 def opened(path: Path) -> Library:
     library = Library(path, create=True)
     library.store.keep_pictures = False
@@ -107,6 +147,8 @@ def main() -> None:
     options.add_argument("--tracklets", type=int, default=100_000)
     options.add_argument("--per-file", type=int, default=2000, help="tracks of one file (about an hour of drama)")
     options.add_argument("--out", type=Path)
+    options.add_argument("--video", type=Path, help="a real file to add, too")
+    options.add_argument("--models", default="open", help="pack for --video; its vectors must have 512 numbers")
     chosen = options.parse_args()
     folder = chosen.out or Path(tempfile.mkdtemp(prefix="bench_library_"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -127,6 +169,10 @@ def main() -> None:
         "one more file, big library",
         lambda: add_file(library, rng, people[:40], chosen.per_file, f"more {time.time_ns()}"),
     )
+    library.close()
+    if chosen.video is not None:
+        real_files(folder, path, chosen.video, chosen.models)
+    library = opened(path)
     print(f"ratio {big / small:.2f} without decoding, detection and embedding; extra {big - small:.2f} s CPU a file")
     library.refresh()
     cpu("labels and view", lambda: library.view)

@@ -15,7 +15,7 @@ from streamer.clustering.online import OnlineClusterer
 from streamer.errors import ConfigError, StoreError
 from streamer.items import F32, Assigned, Event, Merged, Tracklet
 from streamer.ledger import Ledger, View
-from streamer.store import Store
+from streamer.store import Snapshot, Store
 
 Make = Callable[[], OnlineClusterer]
 BATCH = 2048  # tracklets read at a time when a clusterer is rebuilt: 30 MB of vectors
@@ -60,20 +60,14 @@ def open_clusterer(store: Store, ledger: Ledger, view: Callable[[], View], make:
     and decision in the store. What that changes is in the store when this returns. `view` is asked for when needed.
     """
     fresh = make()
-    kept = store.state()
-    if kept is None:
+    kept, restored = _restored(store)
+    if kept is None or restored is None:
         clusterer = fresh
         clusterer.vectors = clusterer.vectors or vectors_from(store)
         rebuild(store, ledger, clusterer)
         events = renumbered(clusterer, store.labels(), store.last_seq())
     else:
-        model = store.model()
-        clusterer = OnlineClusterer.restore(
-            kept.state,
-            model=model[0] if model else None,
-            dimension=model[1] if model else None,
-            vectors=vectors_from(store),
-        )
+        clusterer = restored
         if store.last_seq() > kept.seq:
             store.rewind(kept.seq)
         later = tracklets(store, kept.track) if store.next_track() - 1 > kept.track else ()
@@ -85,6 +79,23 @@ def open_clusterer(store: Store, ledger: Ledger, view: Callable[[], View], make:
     if events or told or kept is None:
         store.record(events + told, clusterer.state(), wanted_links(ledger, store))
     return clusterer
+
+
+def _restored(store: Store) -> tuple[Snapshot | None, OnlineClusterer | None]:
+    """The snapshot and its clusterer; (None, None) without one, or where it is damaged or of an older layout: it is a
+    cache, the tracks are the truth.
+    """
+    model = store.model()
+    try:
+        kept = store.state()
+        if kept is None:
+            return None, None
+        return kept, OnlineClusterer.restore(
+            kept.state, model=model[0] if model else None, dimension=model[1] if model else None,
+            vectors=vectors_from(store),
+        )  # fmt: skip
+    except StoreError:
+        return None, None
 
 
 def wanted_links(ledger: Ledger, store: Store) -> set[tuple[int, int, bool]]:

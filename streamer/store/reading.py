@@ -200,8 +200,8 @@ class Reading(StorePart):
         from streamer.aliases import Aliases
 
         aliases = Aliases(dict(self._db.rows("SELECT dropped, kept FROM aliases")))
-        found = self._db.stream("SELECT id, identity FROM tracks ORDER BY id")
-        return {t: None if i is None else aliases.resolve(i) for t, i in found}
+        now: dict[int | None, int] = dict(aliases.items())
+        return {t: now.get(i, i) for t, i in self._db.rows("SELECT id, identity FROM tracks ORDER BY id")}
 
     def gaps(self, source: int) -> list[Gap]:
         """What of the source was not seen, from its stats."""
