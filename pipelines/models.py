@@ -46,7 +46,7 @@ def _lines(tree: dict[str, Any], indent: str = "") -> list[str]:
         if isinstance(value, dict):
             out += [f"{indent}{key}:", *_lines(value, indent + "  ")]
         else:
-            out.append(f"{indent}{key}: {value}")
+            out.append(f"{indent}{key}: {'not stated' if value in (None, '') else value}")
     return out
 
 

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TextIO
 
 from streamer.processing.base import SourceProgress
@@ -92,7 +93,7 @@ class Progress:
         if self.inputs > 1:
             self._draw_total()
         if name not in tasks:
-            tasks[name] = bars.add_task(s.name[-40:], total=s.total, told="")
+            tasks[name] = bars.add_task(Path(s.name).name[-40:], total=s.total, told="")
         bars.update(tasks[name], completed=s.done, total=s.total, told=self._told(s), visible=s.state == "running")
 
     def _draw_total(self) -> None:
@@ -118,7 +119,8 @@ class Progress:
         done = sum(min(s.done, s.total or s.done) for s in self.sources.values())
         if not done or not lengths:
             return None
-        expected = sum(lengths) / len(lengths) * max(self.inputs, len(self.sources))
+        unopened = max(0, self.inputs - len(self.sources))
+        expected = sum(lengths) * (1 + unopened / len(lengths))
         return (time.monotonic() - self._began) / done * max(0.0, expected - done)
 
     def _line(self, name: str) -> None:

@@ -60,6 +60,8 @@ def read_pack(spec: str | Path) -> Pack:
     if not path.exists() and path.name == name and (packs_folder() / name / "pack.yaml").is_file():
         path = packs_folder() / name
     if path.is_dir():
+        if not (path / "pack.yaml").is_file():
+            raise ConfigError(f"{spec} holds no pack.yaml. Name the pack file, or another folder.")
         path = path / "pack.yaml"
     if not path.is_file():
         raise ConfigError(f"{spec} is not a pack{_near(name)}. Packs: {', '.join(known())}; or give a pack.yaml.")

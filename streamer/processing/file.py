@@ -101,6 +101,7 @@ class FileWorker:
             self._seen.add(content)
             if known is not None and known.status != "running":
                 done = Done(str(path), "skipped", known.id, partial=known.status == "partial")
+                self.listener.source(str(path)).state = "skipped"
             else:
                 done = self._open(path, content)
             self._settle(path, content, done)
@@ -113,6 +114,7 @@ class FileWorker:
             if isinstance(told, StoreError):
                 raise told from error
             self.listener.say(f"{type(told).__name__}: {told}")
+            self.listener.source(str(path)).state = "failed"
             return Done(str(path), "failed", error=told)
 
     def _settle(self, path: Path, content: str, done: Done) -> None:
