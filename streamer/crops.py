@@ -41,9 +41,12 @@ TEMPLATES: dict[str, Template] = {
 
 
 def template(name: str) -> Template:
-    """The template of that name; ModelError names the known ones."""
+    """The template of that name, or `arcface-N` for crops of N pixels (32 to 512); ModelError names the known ones."""
+    kind, _, size = name.partition("-")
+    if name not in TEMPLATES and kind == "arcface" and size.isdigit() and 32 <= int(size) <= 512:
+        return Template(name, int(size), tuple((x * int(size) / 112, y * int(size) / 112) for x, y in _ARCFACE))
     if name not in TEMPLATES:
-        raise ModelError(f"{name} is not an alignment template. Templates: {', '.join(TEMPLATES)}.")
+        raise ModelError(f"{name} is not an alignment template. Templates: {', '.join(TEMPLATES)}, arcface-N.")
     return TEMPLATES[name]
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from streamer.crops import template as template_named
 from streamer.errors import ModelError
 from streamer.items import F32, U8
+from streamer.models import graph
 from streamer.models.base import Thresholds
-from streamer.models.onnx import Session, file_sha256
+from streamer.models.onnx import Session, file_sha256, read_model
 from streamer.models.pixels import Pixels, three
 from streamer.vectors import unit
 
@@ -23,7 +24,8 @@ class AlignedEmbedder:
     `mean` and `std` are one number, or three in the order of `colour`. `thresholds` is a `Thresholds` or a mapping
     of its numbers; none are assumed. `model` is the id stored with every vector, by default the file's name and hash.
     `flip` adds the mirror image's vector (dlib: TAR at FAR 1e-4 0.796 -> 0.846, twice the cost). `input` and
-    `output` name the tensors where the network has several.
+    `output` name the tensors where the network has several; `output` may also be a tensor inside the network, such as
+    the layer before the softmax of a classifier.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class AlignedEmbedder:
         if metric not in ("cosine", "euclid"):
             raise ModelError(f"metric {metric!r}: write cosine or euclid in the pack.")
         self.pixels = Pixels(three(mean, "mean"), three(std, "std"), colour, layout)
-        self.session = file if isinstance(file, Session) else Session(file, device=device, pixels=self.pixels)
+        self.session = file if isinstance(file, Session) else _opened(Path(file), device, self.pixels, output)
         self.dimension, self.metric, self.template, self.flip = dimension, metric, template, flip
         self.crop_size = template_named(template).size
         self.thresholds = thresholds if isinstance(thresholds, Thresholds) else _thresholds(thresholds)
@@ -115,6 +117,19 @@ class AlignedEmbedder:
         if vectors.shape[1] != self.dimension:
             raise self._wrong(vectors.shape[1])
         return vectors
+
+
+def _opened(file: Path, device: str, pixels: Pixels, output: str | None) -> Session:
+    """A session of the file; where `output` is a tensor inside the network, of the network cut off behind it."""
+    session = Session(file, device=device, pixels=pixels)
+    if output is None or output in [o.name for o in session.outputs] or not graph.onnx_available():
+        return session
+    cut = graph.with_output(read_model(file), output)
+    if cut is None:
+        return session  # `_index` tells what it has
+    session = Session(cut, device=device, pixels=pixels)
+    session.name = file.name
+    return session
 
 
 def _thresholds(given: Mapping[str, float]) -> Thresholds:

@@ -103,6 +103,27 @@ def with_uint8_input(model: bytes, pixels: Pixels) -> bytes:
     return changed
 
 
+def with_output(model: bytes, name: str) -> bytes | None:
+    """The model with an inner tensor as its one output; None where it has no such tensor.
+
+    A network trained to tell identities apart by a softmax (DeepFace, VGG-Face) gives its vector one layer earlier.
+    """
+
+    def change(proto: Any) -> bool:
+        from onnx import TensorProto, helper, shape_inference
+
+        graph = proto.graph
+        if not any(name in node.output for node in graph.node):
+            return False
+        known = {v.name: v for v in shape_inference.infer_shapes(proto).graph.value_info}
+        made = known.get(name) or helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        del graph.output[:]
+        graph.output.append(made)
+        return True
+
+    return _changed(model, change)
+
+
 def _dimension(dim: Any, name: str) -> Any:
     return dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or name)
 

@@ -112,3 +112,56 @@ def test_an_unknown_method_or_score_is_told(file: Path) -> None:
         lab.sweep_command(file, ["dbskan"])
     with pytest.raises(ConfigError, match="Scores: bcubed_precision"):
         lab.sweep_command(file, ["average"], by="beauty")
+
+
+def test_tracks_and_faces_of_a_library_are_clustered_with_the_names_given(tmp_path: Path) -> None:
+    from tests.streamer.library.town import opened, run
+
+    path = tmp_path / "people.db"
+    with opened(path) as library:
+        run(library, [1, 2, 1, 2, 3])
+    assert read_vectors(path).identity is None
+    with opened(path) as library:
+        library.name(1, "Ann")
+    found = read_vectors(tmp_path)  # the folder of a run
+    assert found.named(path).tolist() == ["Ann", "", "Ann", "", ""]
+    assert found.metric == "cosine"
+    faces = read_vectors(path, of="faces")
+    assert len(faces) > len(found) == 5
+    assert all(p is not None for p in [*found.thumbnails([0, 4]), *faces.thumbnails([0])])
+    assert c.Bench(found, "cosine").marks(np.array([0, 1, 0, 1, 2]))["bcubed_f"] == 1.0
+    with opened(tmp_path / "empty.db"):
+        pass
+
+
+def test_tracks_that_share_a_frame_are_kept_apart_by_our_clusterer() -> None:
+    rows = np.eye(4, dtype=np.float32)[[0, 0, 1]]
+    from pipelines.lab.vectors import Vectors
+
+    apart = c.online(Vectors(rows, None, cannot_link=((0, 1),)), "cosine", {})
+    assert apart[0] != apart[1]
+    assert c.online(Vectors(rows, None), "cosine", {}).tolist()[0] == c.online(Vectors(rows, None), "cosine", {})[1]
+
+
+def test_internal_scores_choose_where_nobody_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(1)
+    np.save(tmp_path / "v.npy", np.eye(8)[np.repeat(np.arange(3), 10)] + 0.03 * rng.standard_normal((30, 8)))
+    lab.sweep_command(tmp_path / "v.npy", ["average", "k-means"], as_json=True)  # by the silhouette
+    best = json.loads(capsys.readouterr().out)
+    assert [p["scores"]["clusters"] for p in best] == [3, 3]
+    lab.sweep_command(tmp_path / "v.npy", ["k-means"], by="davies_bouldin", as_json=True)
+    assert json.loads(capsys.readouterr().out)[0]["scores"]["clusters"] == 3
+    worst = {"scores": {"davies_bouldin": float("nan")}}
+    assert c.better("davies_bouldin")(best[0]) < c.better("davies_bouldin")(worst)
+
+
+@pytest.mark.parametrize("option", ["epsilon=0.5", "dimension=3"])
+def test_an_option_a_method_does_not_have_is_told(file: Path, option: str) -> None:
+    for method in ("average", "online"):
+        with pytest.raises(ConfigError, match=f"not an option of {method}"):
+            lab.cluster_command(file, method, settings=[option])
+
+
+def test_merge_follows_link_in_both_metrics() -> None:
+    assert c.merge_for(0.5, "cosine") == pytest.approx(0.4)
+    assert c.merge_for(1.0, "euclid") ** 2 == pytest.approx(1.2)

@@ -79,7 +79,7 @@ def test_outside_the_picture_is_black() -> None:
 
 def test_an_unknown_template_names_the_known_ones() -> None:
     with pytest.raises(ModelError, match="arcface-112, dlib-150, facenet-160"):
-        crops.align(textured(), ARCFACE[None], "arcface-113")
+        crops.align(textured(), ARCFACE[None], "mirror-113")
 
 
 def test_missing_landmarks_are_filled_in_from_the_box() -> None:
@@ -207,3 +207,10 @@ def test_sharpness_ranks_real_faces_as_lightqnet_does(shared_models: Path, share
     rates = LightQNet(shared_models / "lightqnet_dm100.onnx", device="cpu").rate(blurred)
     ours, theirs = (np.argsort(np.argsort(v)) for v in (crops.sharpness(blurred), rates))
     assert np.corrcoef(ours, theirs)[0, 1] > 0.6
+
+
+def test_the_arcface_template_comes_in_any_size() -> None:
+    np.testing.assert_allclose(crops.template("arcface-224").array, 2 * crops.template("arcface-112").array)
+    for name in ("arcface-8", "arcface-", "dlib-151"):
+        with pytest.raises(ModelError, match="arcface-N"):
+            crops.template(name)

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
+from streamer.errors import ModelError
 from streamer.models import graph
 from streamer.models.onnx import Session
 from streamer.models.pixels import Pixels
@@ -106,3 +107,33 @@ def test_prelu_of_a_real_embedder_is_rewritten_bit_for_bit(shared_models: Path) 
     assert changed is not None
     x = RNG.normal(size=(1, 3, 112, 112)).astype(np.float32)
     assert np.array_equal(raw(model).run(x)[0], raw(changed).run(x)[0])
+
+
+def classifier() -> bytes:
+    """A tiny DeepFace: a vector of four numbers, then a softmax over three people."""
+    net = tiny.Net()
+    rng = np.random.default_rng(0)
+    pooled = net.add("AveragePool", "input", kernel_shape=[16, 16], strides=[16, 16])
+    flat = net.add("Flatten", pooled)
+    net.add("MatMul", flat, net.constant(rng.normal(size=(12, 4))), out="fc7")
+    logits = net.add("MatMul", "fc7", net.constant(rng.normal(size=(4, 3))))
+    net.add("Softmax", logits, out="person")
+    return tiny.model(net.graph({"input": ["N", 3, 32, 32]}, {"person": ["N", 3]}))
+
+
+def test_the_vector_before_a_softmax_can_be_had(tmp_path: Path) -> None:
+    from streamer.models.aligned import AlignedEmbedder
+
+    (tmp_path / "deepface.onnx").write_bytes(classifier())
+    bars = {"pair": 0.5, "link": 0.6, "merge": 0.5}
+    made = AlignedEmbedder(
+        tmp_path / "deepface.onnx", template="arcface-32", dimension=4, output="fc7", thresholds=bars, device="cpu",
+        metric="euclid", mean=0, std=1, colour="bgr",
+    )  # fmt: skip
+    crops = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    blocks = crops.astype(np.float64).transpose(0, 3, 1, 2).reshape(2, 3, 2, 16, 2, 16).mean((3, 5)).reshape(2, 12)
+    wanted = blocks @ np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+    np.testing.assert_allclose(made.embed(crops), wanted, rtol=1e-4)
+    assert made.model.startswith("deepface-")
+    with pytest.raises(ModelError, match="has no output 'fc8'"):
+        AlignedEmbedder(tmp_path / "deepface.onnx", output="fc8", thresholds=bars, template="arcface-32", dimension=4)
