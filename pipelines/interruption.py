@@ -31,6 +31,10 @@ class Interruption:
         """Whether the run is to end."""
         return self._asked.is_set()
 
+    def wait(self, seconds: float) -> bool:
+        """Whether the run is to end, asked for within `seconds`."""
+        return self._asked.wait(seconds)
+
     @property
     def code(self) -> int:
         """128 + the signal, as a shell tells it; 0 while there was none."""

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from pipelines.cameras import Cameras, apply_options, read_cameras
 from pipelines.exits import DONE, SOME_FAILED, UNREADABLE
+from pipelines.interruption import Interruption
 from streamer.config import Config
 from streamer.items import Event, Frame, Gap
 from streamer.watching import LIVE, Health, Observer, Seen
@@ -24,7 +21,7 @@ from streamer.watching import LIVE, Health, Observer, Seen
 BLOCKS = ("options",)  # of the cameras file, beside `cameras`
 SAY_EVERY = 10.0  # s between two lines about one camera: a flapping one must not flood a log
 STATUS_EVERY = 30.0  # s between two lines about all
-END_WITHIN = 9.5  # s from the signal to the end of the process
+GRACE = 9.5  # s from the signal to the end of the process, reports written or not
 FORMATS = ("appearances", "people", "run", "html")  # a row per frame of a whole week is nobody's report
 
 
@@ -51,32 +48,6 @@ class Result:
     folders: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     people: list[Any] = field(default_factory=list)
-
-
-class Signals:
-    """SIGINT and SIGTERM ask for an end; the second one ends at once."""
-
-    def __init__(self) -> None:
-        self.asked = threading.Event()
-        self.code = DONE
-        self.at = 0.0
-
-    @contextmanager
-    def installed(self) -> Iterator[Signals]:
-        """In the main thread only; what was there before comes back."""
-        before = {s: signal.signal(s, self._handle) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield self
-        finally:
-            for s, handler in before.items():
-                signal.signal(s, handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked.is_set():
-            os.write(2, b"\nEnded at once; the last second may be missing.\n")
-            os._exit(128 + number)
-        self.code, self.at = 128 + number, time.monotonic()
-        self.asked.set()
 
 
 class Console:
@@ -158,13 +129,13 @@ def run(job: Job) -> Result:
     job.out.mkdir(parents=True, exist_ok=True)
     models = packs.build(packs.load_pack(job.models), job.device)
     console, clock = Console(job.quiet), WallClock()
-    with Signals().installed() as signals, Library(job.library, create=True) as library:
+    with Interruption(GRACE) as stop, Library(job.library, create=True) as library:
         sources = {c.name: CameraSource(c.address, name=c.name, clock=clock, **c.options) for c in told.cameras}
         live = Live(library, models, job.config, sources, _observers(job, told, library, console), Words(console))
         with live:
-            _wait(live, signals, job.duration)
-        result = Result(signals.code or _code(live), problems=live.problems)
-        _report(job, library, live, result, signals)
+            _wait(live, stop, job.duration)
+        result = Result(stop.code or _code(live), problems=live.problems)
+        _report(job, library, live, result)
         result.people = [p for p in library.people() if p.screen_time > 0]
     return result
 
@@ -189,10 +160,10 @@ def _observers(job: Job, told: Cameras, library: Any, console: Console) -> list[
     return [console]
 
 
-def _wait(live: Any, signals: Signals, duration: float | None) -> None:
-    """Until it is over; the main thread only waits, so that signals are heard."""
+def _wait(live: Any, stop: Interruption, duration: float | None) -> None:
+    """Until it is over."""
     end = None if duration is None else time.monotonic() + duration
-    while live.running and not signals.asked.wait(0.25):
+    while live.running and not stop.wait(0.25):
         if end is not None and time.monotonic() >= end:
             return
 
@@ -203,31 +174,13 @@ def _code(live: Any) -> int:
     return UNREADABLE if len(live.problems) == len(live.cameras) else SOME_FAILED
 
 
-def _report(job: Job, library: Any, live: Any, result: Result, signals: Signals) -> None:
-    """Every camera's folder; after a signal only as far as time allows."""
+def _report(job: Job, library: Any, live: Any, result: Result) -> None:
+    """Every camera's folder."""
     from streamer.processing.results import write_folder
     from streamer.sources import stem
 
-    failed: list[Exception] = []
-
-    def write() -> None:
-        taken: set[str] = set()
-        try:
-            for camera in live.cameras:
-                folder = job.out / stem(camera.name, taken)
-                write_folder(library, camera.record, folder, job.formats, usual=FORMATS)
-                result.folders[camera.name] = str(folder)
-        except Exception as error:
-            failed.append(error)
-
-    if not signals.asked.is_set():
-        write()
-    else:
-        writer = threading.Thread(target=write, daemon=True)
-        writer.start()
-        writer.join(max(1.0, signals.at + END_WITHIN - time.monotonic()))
-        if writer.is_alive():
-            print("The reports are not finished: `whowhen report` writes them.", file=sys.stderr, flush=True)
-            os._exit(signals.code)
-    if failed:
-        raise failed[0]
+    taken: set[str] = set()
+    for camera in live.cameras:
+        folder = job.out / stem(camera.name, taken)
+        write_folder(library, camera.record, folder, job.formats, usual=FORMATS)
+        result.folders[camera.name] = str(folder)

@@ -167,10 +167,12 @@ def withdraw(people: Repair, at: int) -> None:
 
 
 def revise(people: Repair, at: int, vector: F32) -> None:
-    """A track's vector is replaced by a newer one; needs kept vectors."""
+    """A track's vector is replaced by a newer one; needs kept vectors, or a reader of those of the other tracks."""
     row = int(people.tracks.row[at])
-    people.tracks.vectors[at] = vector
-    _refill(people, row, people.vectors_of([m for m in people.exemplars.members[row] if not people.tracks.light[m]]))
+    if people.tracks.keep_vectors:
+        people.tracks.vectors[at] = vector
+    others = [m for m in people.exemplars.members[row] if m != at and not people.tracks.light[m]]
+    _refill(people, row, np.vstack([vector[None], people.vectors_of(others)]) if others else vector[None])
     _refresh(people, people.slot(at))
 
 

@@ -196,7 +196,7 @@ class OnlineClusterer(Repair):
         if row < 0 or self.tracks.light[at]:
             corrections.withdraw(self, at)
             return False
-        if self.tracks.keep_vectors and t.quality >= self.q_seed:
+        if (self.tracks.keep_vectors or self.vectors is not None) and t.quality >= self.q_seed:
             corrections.revise(self, at, x)
             touched[row] = None
         self.settle_conflicts()

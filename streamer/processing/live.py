@@ -31,7 +31,7 @@ from streamer.timeline import Timeline
 from streamer.watching import Health, Observer
 
 LONGEST = 60.0  # s of a live track: an open one is written again and again, and its rows with it
-STOP_WITHIN = 8.0  # s in all; what hangs longer is left behind
+STOP_WITHIN = 6.0  # s in all; what hangs longer is left behind
 
 
 class Live:
@@ -124,7 +124,7 @@ class Live:
 
         for camera in self.cameras:
             camera.stop()
-        looking = [c for c in self.cameras if not c.join(left(5.0))]
+        looking = [c for c in self.cameras if not c.join(left(4.0))]
         self._identify.inbox.close()
         ended = self._identify.join(left(1.0))
         error = self._identify.failed
@@ -142,7 +142,7 @@ class Live:
         e = self.models.embedder
         return self.config.make(
             "clusterer", dimension=e.dimension, metric=e.metric, link=e.thresholds.link, merge=e.thresholds.merge,
-            model=e.model,
+            model=e.model, keep_vectors=False,
         )  # fmt: skip
 
     def _watch(self, name: str, source: Any, numbers: Numbers) -> Watched:

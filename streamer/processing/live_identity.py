@@ -15,7 +15,15 @@ from typing import Any
 
 from streamer.errors import StoreError
 from streamer.items import Event, Gap, Track
-from streamer.processing.live_sharing import GrowingEmbed, Numbers, RememberingEmbedder, RememberingQuality, warm
+from streamer.library.machine import vectors_from
+from streamer.processing.live_sharing import (
+    GrowingEmbed,
+    Numbers,
+    RememberingEmbedder,
+    RememberingQuality,
+    Vectors,
+    warm,
+)
 
 BATCH = 16  # tracks embedded at a time
 COMMIT_EVERY = 0.5  # s between two commits at most, new or not: how far the cameras were seen is kept too
@@ -85,6 +93,7 @@ class Identify:
         self.stuck = ""  # why the store cannot be written at the moment
         self._store, self._clusterer, self._numbers = store, clusterer, numbers
         self._told, self._say, self._stats = told, say, stats
+        self._known = clusterer.vectors = Vectors(clusterer.vectors or vectors_from(store))
         self.embedder = RememberingEmbedder(models.embedder)
         self.quality = None if models.quality is None else RememberingQuality(models.quality)
         self._embeds: dict[int, GrowingEmbed] = {}
@@ -167,6 +176,7 @@ class Identify:
                 if let is not None:
                     self._fresh = True
                     self._vectors[let.id] = let.embedding
+                    self._known.keep(let.id, let.embedding)
                     self._links |= {(min(let.id, o), max(let.id, o)) for o in let.cannot_link - self._gone}
                     self._events += self._clusterer.add([let])
 

@@ -1,4 +1,4 @@
-"""One set of models for many cameras: looks that wait together go through one call, and no face is embedded twice."""
+"""What many cameras share: looks that wait together go through one call, and no face is embedded twice."""
 
 from __future__ import annotations
 
@@ -113,6 +113,29 @@ class GrowingEmbed(Embed):
             self._first_part = False
             return track
         return replace(track, number=self._numbers())
+
+
+class Vectors:
+    """Track numbers -> (n, d) their vectors: those of the last `size` tracks from memory, older ones from the store.
+
+    The clusterer asks for tracks that are not in the store yet.
+    """
+
+    def __init__(self, read: Callable[[Sequence[int]], F32], size: int = 8192) -> None:
+        self._read, self._size = read, size
+        self._recent: OrderedDict[int, F32] = OrderedDict()
+
+    def keep(self, track: int, vector: F32) -> None:
+        """The newest vector of a track."""
+        self._recent[track] = vector
+        self._recent.move_to_end(track)
+        while len(self._recent) > self._size:
+            self._recent.popitem(last=False)
+
+    def __call__(self, tracks: Sequence[int]) -> F32:
+        old = [t for t in tracks if t not in self._recent]
+        read = dict(zip(old, self._read(old), strict=True)) if old else {}
+        return np.stack([self._recent[t] if t in self._recent else read[t] for t in tracks])
 
 
 def warm(crops: Iterable[U8], embedder: RememberingEmbedder, quality: RememberingQuality | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import socket
 import threading
@@ -16,6 +17,7 @@ from streamer.sources.decoding import FORMATS
 
 Mode = Literal["ok", "silent", "drip", "close"]
 HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\nCache-Control: no-store\r\n\r\n"
+REFUSAL = b'HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic realm="feed"\r\nContent-Length: 0\r\n\r\n'
 DRIP = bytes(50)  # sent every second: bytes that never make a picture
 
 
@@ -24,7 +26,8 @@ class Feed:
 
     `mode` may change at any time: "ok" plays, "silent" keeps connections open and sends nothing, "drip" sends a few
     bytes that are no picture, "close" ends every connection. `kill()` drops all, `revive()` listens
-    at the same port again. `speed` plays faster than the clip's own clock.
+    at the same port again. `speed` plays faster than the clip's own clock. Over http, `password` ("user:word") is asked
+    for.
     """
 
     def __init__(
@@ -34,8 +37,8 @@ class Feed:
         self.clip, self.kind, self.port, self.speed, self.loop, self.password = clip, kind, port, speed, loop, password
         self.mode: Mode = "ok"
         self.served = 0  # connections
-        self.asked: list[bytes] = []  # first lines of requests
         self.alive = 0  # connections now
+        self.length = 0.0  # seconds from one loop to the next, once one is through
         self._clients: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -97,10 +100,8 @@ class Feed:
         self.alive += 1
         try:
             client.settimeout(10.0)
-            if self.kind == "http":
-                self.asked.append(client.recv(4096))
-                client.sendall(HEAD)
-            _Player(self, client).play()
+            if self.kind == "tcp" or self._admitted(client):
+                _Player(self, client).play()
         except OSError:
             pass
         finally:
@@ -108,6 +109,14 @@ class Feed:
                 self._clients.discard(client)
                 self.alive -= 1
             client.close()
+
+    def _admitted(self, client: socket.socket) -> bool:
+        """Answers the request; whether whoever asks may look."""
+        asked = client.recv(4096)
+        word = base64.b64encode(self.password.encode())
+        admitted = not self.password or b"Basic " + word in asked
+        client.sendall(HEAD if admitted else REFUSAL)
+        return admitted
 
     def pause(self, seconds: float) -> bool:
         """Waits; whether the feed has ended meanwhile."""
@@ -178,3 +187,4 @@ class _Player:
                 if not self.feed.loop:
                     return
                 offset += end
+                self.feed.length = float(end * stream.time_base)
