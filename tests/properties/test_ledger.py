@@ -13,6 +13,7 @@ from streamer.errors import StoreError
 from streamer.ledger import Decision, Ledger, View
 
 SEEDS, STEPS, TRACKS = 40, 250, 40  # 10,000 decisions
+LEAN = 6  # seeds of every test run; the others are slow (-m slow)
 Labels = dict[int, int | None]
 
 
@@ -42,7 +43,7 @@ def decide(rng: random.Random, ledger: Ledger, view: View, step: int) -> None:
     a, b = rng.choice(people), rng.choice(people)
     mine = view.tracks().get(a, [])
     word = {"who": "u", "at": str(step)}
-    match rng.choice(["name", "name", "merge", "same", "split", "not_same", "hide", "undo"]):
+    match rng.choice(["name", "name", "merge", "same", "split", "not_same", "confirm", "hide", "undo"]):
         case "name":
             ledger.name(view, a, f"name {step}", **word)
         case "merge":
@@ -51,6 +52,8 @@ def decide(rng: random.Random, ledger: Ledger, view: View, step: int) -> None:
             ledger.merge(view, a, b, kind="same", **word)
         case "split":
             ledger.split(view, a, rng.sample(mine, min(len(mine), rng.randint(1, 3))), 1000 + step, **word)
+        case "confirm":
+            ledger.confirm(view, a, rng.sample(mine, min(len(mine), rng.randint(1, 3))), **word)
         case "not_same":
             ledger.not_same(view, a, b, **word)
         case "hide":
@@ -101,7 +104,7 @@ def _taken_back_later(ledger: Ledger, e: Decision, tracks: set[int]) -> bool:
     return False
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", [pytest.param(s, marks=[pytest.mark.slow] if s >= LEAN else []) for s in range(SEEDS)])
 def test_no_decision_is_lost(seed: int) -> None:
     rng = random.Random(seed)
     labels: Labels = {t: rng.randint(1, 10) for t in range(1, TRACKS + 1)}
