@@ -190,6 +190,10 @@ class FileDecoder:
                 packet = next(packets)
             except StopIteration:
                 return
+            except (
+                IndexError
+            ):  # PyAV, when it flushes a stream that appeared after the file was opened; ours came before
+                return
             except (av.FFmpegError, OSError, ValueError):
                 in_a_row += 1
                 damage.read_errors += 1

@@ -11,7 +11,7 @@ from streamer.items import Frame, Gap
 from streamer.sources.base import SourceInfo, SourceStats
 from streamer.sources.decoding import FileDecoder, Threads
 from streamer.sources.inspect import regular_file
-from streamer.sources.picture import Orientation, VideoPicture, orientation_of
+from streamer.sources.picture import Orientation, VideoPicture, converts, orientation_of
 from streamer.sources.redact import shown
 from streamer.sources.timestamps import RisingClock
 
@@ -42,7 +42,8 @@ class FileSource:
         self.path = regular_file(path)
         self._start, self._end, self._max_pixels = start, end, max_pixels
         self.stats = SourceStats()
-        self._oversized = self._lost = self._concealed = 0
+        self._oversized = self._lost = self._concealed = self._unshowable = 0
+        self._showable: dict[tuple[object, ...], bool] = {}
         self._last: float | None = None
         self._epoch = 0  # goes up where nothing may be followed across: a gap, or a clock that began again
         self._closed = self._started = False
@@ -124,12 +125,21 @@ class FileSource:
                 return
             if decoded.width * decoded.height > self._max_pixels:
                 self._oversized += 1
+            elif not self._shows(decoded):
+                self._unshowable += 1
             elif time is None:
                 dropped = self.stats.dropped
                 dropped["time did not rise"] = dropped.get("time did not rise", 0) + 1
             else:
                 yield self._frame(decoded, time)
         self._complete()
+
+    def _shows(self, decoded: Any) -> bool:
+        """Whether a frame can be converted: damaged colour properties cannot. Tried once for each set of them."""
+        properties = (decoded.format.name, decoded.colorspace, decoded.color_range, decoded.width, decoded.height)
+        if properties not in self._showable:
+            self._showable[properties] = converts(decoded)
+        return self._showable[properties]
 
     def _frame(self, decoded: Any, time: float) -> Frame:
         if self._decoder.damage.failed > self._lost:
@@ -153,7 +163,7 @@ class FileSource:
 
     def _count(self) -> None:
         stats = self.stats
-        stats.failed = self._decoder.damage.failed + self._oversized
+        stats.failed = self._decoder.damage.failed + self._oversized + self._unshowable
         stats.read = stats.given + stats.failed + sum(stats.dropped.values())
 
     def _damaged(self, until: float) -> None:
@@ -197,6 +207,7 @@ class FileSource:
         told = [
             (damage.failed, f"packets could not be decoded (first: {damage.first})"),
             (self._oversized, "pictures were larger than source.max_pixels allows"),
+            (self._unshowable, "pictures have colours that cannot be converted"),
             (damage.read_errors, "stretches of the file could not be read"),
             (self._concealed, "frames show damage that the decoder covered up"),
             (damage.corrupt, "packets are incomplete"),

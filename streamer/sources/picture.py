@@ -60,6 +60,17 @@ def orientation_of(matrix: bytes) -> Orientation:
     return Orientation(round(np.degrees(np.arctan2(b, a)) / 90) % 4, bool(flip))
 
 
+def converts(frame: Any) -> bool:
+    """Whether the pixels of an av.VideoFrame can be had at all."""
+    import av
+
+    try:
+        frame.reformat(width=16, height=16, format="bgr24", threads=1)
+    except (av.FFmpegError, OSError, ValueError):
+        return False
+    return True
+
+
 class VideoPicture:
     """The pixels of an av.VideoFrame in the displayed size and orientation, converted on demand.
 

@@ -157,6 +157,14 @@ def two_recordings(path: Path) -> None:
     path.write_bytes(first + path.read_bytes())
 
 
+def late_sound(path: Path) -> None:
+    """A transport stream in which sound begins in the middle, as on television."""
+    encode(path, kind="mpegts")
+    first = path.read_bytes()
+    encode(path, [t + 2 for t in TIMES], kind="mpegts", sound=True)
+    path.write_bytes(first + path.read_bytes())
+
+
 def sizes_change(path: Path) -> None:
     """Raw H.264 whose second half is larger."""
     encode(path, kind="h264")
@@ -372,6 +380,7 @@ ROWS = [
     Row("flipped.mp4", changed(flips(3000), container={"movflags": "faststart"}), "partial", (20, 50)),
     Row("no_time_scale.mp4", changed(no_time_scale), "partial", (1, 50)),
     Row("two_recordings.ts", two_recordings, "partial", (95, 100), "clock began again"),
+    Row("late_sound.ts", late_sound, "any", (98, 100)),
     Row("codec_changes.ts", codec_changes, "partial", (45, 100)),
     Row("sizes_change.h264", sizes_change, "partial", (100, 100)),
     # nothing to see
