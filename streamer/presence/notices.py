@@ -74,7 +74,7 @@ class Notice:
         if self.camera:
             out["camera"] = self.camera
         if self.stay is not None:
-            out |= _stay_dict(self.stay, self.name)
+            out |= stay_dict(self.stay, self.name)
         if self.type == NAMED:
             out |= {"person": self.person, "name": self.name}
         if self.type == REPLACE:
@@ -90,7 +90,7 @@ def _ms(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-def _stay_dict(stay: Stay, name: str) -> dict[str, Any]:
+def stay_dict(stay: Stay, name: str) -> dict[str, Any]:
     return {
         "id": stay.id,
         "revision": stay.revision,
