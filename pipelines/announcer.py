@@ -57,12 +57,10 @@ class Announcer:
         rules: Rules,
         sinks: Sequence[Sink] = (),
         onlookers: Sequence[Onlooker] = (),
-        said: Corrections | None = None,
         *,
         clock: Callable[[], float] = time.time,
         closing: float = 2.0,
     ) -> None:
-        said = said or Corrections()
         self.sinks, self.onlookers = list(sinks), list(onlookers)
         self._clock, self._closing = clock, closing
         self._lock = threading.Lock()
@@ -71,7 +69,6 @@ class Announcer:
         for sink in self.sinks:
             sink.start()
         self._tell(self._presence.begin(self._ticked))
-        self.corrected(said)
 
     @property
     def epoch(self) -> int:

@@ -107,6 +107,8 @@ def watch(
     settings: Settings = None,
     formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="More output formats.")] = None,
     duration: Annotated[float | None, typer.Option(min=0.0, help="Seconds to watch (default: until stopped).")] = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Show the live page, on this machine only.")] = False,
+    listen: Annotated[str | None, typer.Option(help="HOST:PORT of the live page (--serve is meant too).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No lines about the cameras.")] = False,
 ) -> int:
@@ -124,6 +126,7 @@ def watch(
         formats=tuple(formats or ()),
         duration=duration,
         quiet=quiet,
+        serve={"listen": listen} if listen else {} if serve else None,
     )
     result = live.run(job)
     live.tell(result, as_json=as_json)

@@ -6,19 +6,20 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.cameras import Cameras, apply_options, read_cameras
+from pipelines import attendance
+from pipelines.cameras import apply_options, read_cameras
 from pipelines.exits import DONE, SOME_FAILED, UNREADABLE
 from pipelines.interruption import Interruption
 from streamer.config import Config
 from streamer.items import Event, Frame, Gap
-from streamer.watching import LIVE, Health, Observer, Seen
+from streamer.watching import LIVE, Health, Seen
 
-BLOCKS = ("options",)  # of the cameras file, beside `cameras`
+BLOCKS = ("options", *attendance.BLOCKS)  # of the cameras file, beside `cameras`
 SAY_EVERY = 10.0  # s between two lines about one camera: a flapping one must not flood a log
 STATUS_EVERY = 30.0  # s between two lines about all
 GRACE = 9.5  # s from the signal to the end of the process, reports written or not
@@ -38,6 +39,7 @@ class Job:
     formats: tuple[str, ...] = ()
     duration: float | None = None
     quiet: bool = False
+    serve: Mapping[str, Any] | None = None  # the live page is wanted, with these options before those of the file
 
 
 @dataclass(slots=True)
@@ -127,13 +129,17 @@ def run(job: Job) -> Result:
     if "options" in told.blocks:
         apply_options(job.config, told.blocks["options"], told.origin)
     job.out.mkdir(parents=True, exist_ok=True)
+    names = [c.name for c in told.cameras]
+    watching = attendance.attend(told.blocks, job.out, names, origin=told.origin, serve=job.serve)
     models = packs.build(packs.load_pack(job.models), job.device)
     console, clock = Console(job.quiet), WallClock()
     with Interruption(GRACE) as stop, Library(job.library, create=True) as library:
         sources = {c.name: CameraSource(c.address, name=c.name, clock=clock, **c.options) for c in told.cameras}
-        live = Live(library, models, job.config, sources, _observers(job, told, library, console), Words(console))
+        live = Live(library, models, job.config, sources, [console, *watching.observers], Words(console))
+        watching.begin(live, library)
         with live:
             _wait(live, stop, job.duration)
+        watching.close()
         result = Result(stop.code or _code(live), problems=live.problems)
         _report(job, library, live, result)
         result.people = [p for p in library.people() if p.screen_time > 0]
@@ -154,10 +160,6 @@ def tell(result: Result, *, as_json: bool) -> None:
     print(f"{len(result.people)} people" + (":" if result.people else ""))
     for p in sorted(result.people, key=lambda p: -p.screen_time):
         print(f"  {p.label:24} {p.screen_time:8.1f} s")
-
-
-def _observers(job: Job, told: Cameras, library: Any, console: Console) -> list[Observer]:
-    return [console]
 
 
 def _wait(live: Any, stop: Interruption, duration: float | None) -> None:

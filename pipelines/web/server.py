@@ -51,7 +51,7 @@ class Serve:
             raise ConfigError("serve: tls_cert and tls_key belong together.")
         if not _local(self.host) and not tls_cert and not insecure:
             raise ConfigError(
-                f"serve: {self.host} can be reached by other machines. Give tls_cert and tls_key, or serve on 127.0.0.1. "
+                f"serve: {self.host} can be reached by other machines. Give tls_cert and tls_key, or use 127.0.0.1. "
                 "Where something in front of it encrypts, say insecure: true."
             )
         token = _token(token_env, token_file, os.environ if environment is None else environment)

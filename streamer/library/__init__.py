@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from streamer.errors import StoreError
-from streamer.items import F32, Appearance, FaceSample
+from streamer.items import F32, Appearance, Event, FaceSample
 from streamer.ledger import Decision, Ledger, View
 from streamer.library.people import Person, find, people_of
 from streamer.library.query import Found, Query, answer, parse
@@ -198,6 +198,18 @@ class Library:
         clusterer = open_clusterer(self.store, self.ledger, lambda: self.view, make)
         self._view = None
         return clusterer
+
+    def tell(self, clusterer: Any) -> list[Event]:
+        """Brings a clusterer at work in step with every decision; its events, in the store when this returns."""
+        from streamer.library.machine import pin_named, tell, wanted_links
+
+        events = tell(self.store, self.ledger, clusterer)
+        pin_named(clusterer, self.view)
+        links = wanted_links(self.ledger, self.store)
+        if events or links != self.store.told():
+            self.store.record(events, clusterer.state(), links)
+        self._view = None
+        return events
 
     def what_if(self, make: Callable[[], Any], options: Mapping[str, Any] | None = None) -> Any:
         """A `WhatIf`: who would merge, split and move if `make()` had clustered everything. Changes nothing."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from streamer.config import Config
 from streamer.errors import StoreError
@@ -30,6 +30,7 @@ from streamer.stages import Follow
 from streamer.timeline import Timeline
 from streamer.watching import Health, Observer
 
+T = TypeVar("T")
 LONGEST = 60.0  # s of a live track: an open one is written again and again, and its rows with it
 STOP_WITHIN = 6.0  # s in all; what hangs longer is left behind
 
@@ -100,6 +101,24 @@ class Live:
         """Cameras that were given up, and why."""
         found = {c.name: c.problem or c.source.fatal for c in self.cameras}
         return {name: why for name, why in found.items() if why}
+
+    def decide(self, decide: Callable[[Library], T], within: float = 10.0) -> T:
+        """What `decide(library)` returns: a person's word, said in the thread that owns the library while the run goes
+        on. The clusterer keeps to it from then on. StoreError when it cannot be kept, or not within some seconds."""
+
+        def told() -> list[Event]:
+            events = self.library.tell(self.clusterer)
+            self.events += len(events)
+            return events
+
+        def errand() -> T:
+            self.library.refresh()
+            return decide(self.library)
+
+        try:
+            return cast("T", self._identify.decided(errand, told).result(within))
+        except TimeoutError as error:
+            raise StoreError(f"The library was busy for {within:g} s. Try again.") from error
 
     @property
     def stuck(self) -> str:

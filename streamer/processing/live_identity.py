@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -102,6 +104,7 @@ class Identify:
         self._links: set[tuple[int, int]] = set()
         self._events: list[Event] = []
         self._gaps: dict[int, list[Gap]] = {}
+        self._errands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._gone: set[int] = set()  # tracks given up while the store could not be written
         self._fresh = False  # tracks came since the last re-merge
         self._merge_at = self._commit_at = self._snapshot_at = self._stats_at = self._say_at = 0.0
@@ -114,6 +117,26 @@ class Identify:
         """Whether it has ended within `timeout` seconds."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    def ask(self, errand: Callable[[], Any]) -> Future[Any]:
+        """What `errand` returns, or raises, when this thread, which owns the library, has run it."""
+        answer: Future[Any] = Future()
+        with self.inbox.changed:
+            self._errands.append((errand, answer))
+            self.inbox.changed.notify_all()
+        return answer
+
+    def decided(self, decide: Callable[[], Any], tell: Callable[[], list[Event]]) -> Future[Any]:
+        """What `decide` returns; everything known so far is on disk before, and `tell`s events are told after."""
+
+        def errand() -> Any:
+            if not self._commit(time.monotonic()):
+                raise StoreError(self.stuck)
+            answer = decide()
+            self._told(tell())
+            return answer
+
+        return self.ask(errand)
 
     @property
     def lost(self) -> int:
@@ -132,12 +155,14 @@ class Identify:
             self._finish()
         except Exception as error:
             self.failed = error
+        while self._errands:
+            self._errands.popleft()[1].set_exception(StoreError("The run has ended; nothing was changed."))
 
     def _round(self) -> bool:
         """One batch; whether it was the last."""
         inbox = self.inbox
         with inbox.changed:
-            inbox.changed.wait_for(lambda: inbox.tracks or inbox.closing, COMMIT_EVERY)
+            inbox.changed.wait_for(lambda: inbox.tracks or inbox.closing or self._errands, COMMIT_EVERY)
             numbers = list(inbox.tracks)[:BATCH]
             batch = [inbox.tracks.pop(n) for n in numbers]
             for source, gaps in inbox.gaps.items():
@@ -149,6 +174,8 @@ class Identify:
             self._guarded(partial(self._store.describe_live, source, *told))
         if batch:
             self._identify(batch)
+        while self._errands:
+            self._run_errand(*self._errands.popleft())
         now = time.monotonic()
         if self._fresh and now >= self._merge_at:
             self._events += self._repair()
@@ -157,6 +184,13 @@ class Identify:
         if self._events or now >= self._commit_at:
             self._commit(now)
         return ended
+
+    @staticmethod
+    def _run_errand(errand: Callable[[], Any], answer: Future[Any]) -> None:
+        try:
+            answer.set_result(errand())
+        except Exception as error:
+            answer.set_exception(error)
 
     def _repair(self) -> list[Event]:
         if self._clusterer.consolidation_due:
