@@ -174,6 +174,7 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
+        made.listen(128)  # who comes before the server has started waits
     except OSError as error:
         made.close()
         raise ConfigError(

@@ -65,7 +65,7 @@ function apply(n) {
 
 function tell(n) {
   const who = el("b", {}, label(n.person));
-  const words = { enter: [who, ` came, ${n.camera}`], exit: [who, ` left, ${n.camera}`], unknown: [who, " is nobody with a name yet"],
+  const words = { enter: [who, ` came, ${n.camera}`], exit: [who, ` left, ${n.camera}`], unknown: [who, " has no name yet"],
     replace: [who, `, not ${label(n.was)}`], retract: [who, n.into ? " counted once" : " taken back"],
     named: [`Person ${n.person} is `, el("b", {}, n.name || "nobody by name")], gap: [`${n.camera} saw nothing for ${span(n.end - n.start)}`] }[n.type];
   if (!words) return;
@@ -89,7 +89,7 @@ function draw() {
 function drawHere(here, time) {
   $("nobody").hidden = here.length > 0;
   const list = $("here"), old = new Map([...list.children].map((li) => [li.dataset.stay, li]));
-  for (const s of here) {
+  here.forEach((s, at) => {
     const li = old.get(s.id) ?? card(s.id);
     old.delete(s.id);
     const c = `c${colour(s.person)}`;
@@ -102,14 +102,15 @@ function drawHere(here, time) {
     button.hidden = !book.writable || s.person == null;
     button.textContent = book.names.get(s.person) ? "Rename" : "Who?";
     button.setAttribute("aria-label", `Name ${label(s.person)}`);
-    list.append(li);
-  }
+    if (list.children[at] !== li) list.insertBefore(li, list.children[at] ?? null);
+  });
   for (const li of old.values()) li.remove();
 }
 
 function card(id) {
   const img = el("img", { alt: "", src: `/api/face/${id}` });
-  img.addEventListener("error", () => { img.hidden = true; setTimeout(() => { img.hidden = false; img.src = `/api/face/${id}?${Date.now()}`; }, 1500); });
+  img.addEventListener("error", () => { img.classList.add("none"); setTimeout(() => { img.src = `/api/face/${id}?${Date.now()}`; }, 1500); });
+  img.addEventListener("load", () => img.classList.remove("none"));
   const li = el("li", {}, img, el("div", { class: "about" }, el("span", { class: "name" }), el("span", { class: "where" })),
     el("button", { type: "button", onclick: () => name(book.stays.get(id)?.person, id) }));
   li.dataset.stay = id;
@@ -117,20 +118,22 @@ function card(id) {
 }
 
 function drawHour(stays, time) {
-  const begin = time - HOUR, rows = new Map();
+  const oldest = Math.min(time, ...stays.map((s) => s.start), ...book.gaps.map((g) => g.start));
+  const width = Math.min(HOUR, Math.max(300, 60 * Math.ceil((time - oldest) / 60))), begin = time - width, rows = new Map();
+  $("hourhead").textContent = width === HOUR ? "The last hour" : `The last ${width / 60} minutes`;
   for (const s of stays) if (s.person != null) rows.set(s.person, [...(rows.get(s.person) ?? []), s]);
   const lasts = (list) => Math.max(...list.map((s) => s.end ?? time));
-  const ordered = [...rows].sort((a, b) => lasts(b[1]) - lasts(a[1]) || a[0] - b[0]).slice(0, 30);
-  const first = Math.ceil(begin / 600) * 600, marks = [];
-  for (let t = first; t < time; t += 600) marks.push(t);
+  const ordered = [...rows].sort((a, b) => lasts(b[1]) - lasts(a[1]) || a[0] - b[0]).slice(0, 60);
+  const step = width > 1800 ? 600 : width > 900 ? 300 : 60, marks = [];
+  for (let t = Math.ceil(begin / step) * step; t < time; t += step) marks.push(t);
   const lane = (bars) => {
-    const s = svg("svg", { viewBox: "0 0 3600 34", preserveAspectRatio: "none" });
+    const s = svg("svg", { viewBox: `0 0 ${width} 34`, preserveAspectRatio: "none" });
     for (const t of marks) s.append(svg("line", { x1: t - begin, x2: t - begin, y1: 0, y2: 34 }));
     s.append(...bars);
     return s;
   };
   const bar = (a, b, kind, title) => {
-    const r = svg("rect", { x: Math.max(0, a - begin), width: Math.max(5, b - Math.max(a, begin)), y: 8, height: 18, rx: 3, class: kind }), t = svg("title");
+    const r = svg("rect", { x: Math.max(0, a - begin), width: Math.max(width / 700, b - Math.max(a, begin)), y: 8, height: 18, class: kind }), t = svg("title");
     t.textContent = title; r.append(t);
     return r;
   };
@@ -147,7 +150,7 @@ function drawHour(stays, time) {
     out.push(el("div", { class: "row cn" }, el("div", { class: "who" }, el("span", {}, camera)), el("div", { class: "lane" }, s)));
   }
   const axis = el("div", { class: "lane" });
-  for (const t of marks) { const m = el("span", {}, clock(t).slice(0, 5)); m.style.left = `${(t - begin) / 36}%`; axis.append(m); }
+  for (const t of marks) { const m = el("span", {}, clock(t).slice(0, 5)); m.style.left = `${100 * (t - begin) / width}%`; axis.append(m); }
   const box = $("hour");
   if (!out.length) box.replaceChildren(el("p", { class: "empty" }, "Nobody has been seen in the last hour."));
   else box.replaceChildren(el("div", { class: "row axis" }, el("div", { class: "who" }), axis), ...out);
@@ -213,7 +216,7 @@ function boxes(t, about) {
     const g = old.get(key) ?? face(f);
     old.delete(key); t.faces.set(key, g);
     g.setAttribute("aria-label", text); g.dataset.person = f.person ?? "";
-    const [hit, box, chip, words] = g.children, w = text.length * size * .56 + size, h = size * 1.5;
+    const [hit, box, chip, words] = g.children, w = text.length * size * .61 + size, h = size * 1.5;
     const x = Math.min(Math.max(0, x1), Math.max(0, about.width - w)), y = y1 > h + 2 ? y1 - h - 2 : Math.min(y2 + 2, about.height - h);
     for (const r of [hit, box]) { r.setAttribute("x", x1); r.setAttribute("y", y1); r.setAttribute("width", Math.max(0, x2 - x1)); r.setAttribute("height", Math.max(0, y2 - y1)); }
     box.setAttribute("class", `box k${colour(f.person)}`); chip.setAttribute("class", `chip k${colour(f.person)}`);
