@@ -178,6 +178,21 @@ def evaluate(
     return score(out, truth, as_json)
 
 
+@app.command()
+def bench(
+    sources: Annotated[list[str] | None, typer.Argument(help="Video files (default: the clip of the demo).")] = None,
+    models: Models = "open",
+    device: Device = "cpu",
+    preset: Preset = "balanced",
+    settings: Settings = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object on stdout.")] = False,
+) -> None:
+    """What the loop everybody writes costs here, and what this does, side by side, stage by stage."""
+    from pipelines import bench
+
+    bench.run(sources or [], models, device, preset, settings or [], as_json)
+
+
 def _rest() -> None:
     """The commands that live in modules of their own."""
     from pipelines import doctor, known, lab, models, people, photo_folder, query, recluster
