@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from math import cos, hypot, isfinite, radians
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from streamer.errors import ModelError
-from streamer.items import F32, U8
+from streamer.items import F32, F64, U8
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,12 @@ def _face_in_space() -> F32:
     return np.asarray(centred - centred.mean(0), np.float32)
 
 
+@lru_cache(maxsize=1)
+def _fit_of_face() -> F64:
+    """(5, 3) what five points are multiplied with to get the camera that shows the mean head there."""
+    return np.asarray(np.linalg.pinv(_face_in_space().astype(np.float64)).T, np.float64)
+
+
 def head_pose(landmarks: ArrayLike) -> F32:
     """(n, 5, 2) -> (n, 3): yaw, pitch, roll in degrees; 0, 0, 0 looks into the camera, NaN where a point is NaN.
 
@@ -131,7 +139,7 @@ def head_pose(landmarks: ArrayLike) -> F32:
     if not good.any():
         return out
     pc = p[good] - p[good].mean(1, keepdims=True)
-    camera = np.einsum("nki,kj->nij", pc, np.linalg.pinv(_face_in_space().astype(np.float64)).T)
+    camera = np.einsum("nki,kj->nij", pc, _fit_of_face())
     u, _, v = np.linalg.svd(camera, full_matrices=False)
     rows = u @ v
     depth = np.cross(rows[:, 0], rows[:, 1])
@@ -178,6 +186,10 @@ def crispness(values: ArrayLike) -> F32:
     return np.asarray(np.clip((np.asarray(values, np.float32) - 0.30) / 0.22, 0, 1), np.float32)
 
 
+def _crisp(sharp: float) -> float:
+    return min(1.0, max(0.0, (sharp - 0.30) / 0.22))
+
+
 @dataclass(frozen=True, slots=True)
 class Rating:
     """How good one look at a face is, 0..1, and why it should not be used at all (None: it may)."""
@@ -205,12 +217,13 @@ def rate_face(
     Size saturates at 112 px, where the crop is not enlarged any more. No factor falls below 0.1, so that the worst
     face of a track still has its rank.
     """
-    yaw, pitch = (abs(float(a)) if np.isfinite(a) else 40.0 for a in (pose[0], pose[1]))
+    yaw, pitch = (abs(a) if isfinite(a := float(angle)) else 40.0 for angle in (pose[0], pose[1]))
     # pitch from five points is noisy (5..95 % of LFW: -27..29 degrees), so it counts half
-    turn = float(np.hypot(yaw, pitch / 2))
-    clear = float(crispness(sharp)) if model_quality is None else min(1.0, max(0.0, model_quality) / 0.6)
-    parts = (min(1.0, (width / 112) ** 0.5), float(np.cos(np.radians(min(turn, 90.0)))), clear, score)
-    value = float(np.prod([min(1.0, max(0.1, p)) for p in parts]))
+    turn = hypot(yaw, pitch / 2)
+    clear = _crisp(sharp) if model_quality is None else max(0.0, model_quality) / 0.6
+    value = 1.0
+    for part in ((max(width, 0.0) / 112) ** 0.5, cos(radians(min(turn, 90.0))), clear, score):
+        value *= min(1.0, max(0.1, part))
     reason = None
     if score < min_score:
         reason = "low score"
@@ -218,7 +231,7 @@ def rate_face(
         reason = "small"
     elif turn > max_turn:
         reason = "profile"
-    elif (float(crispness(sharp)) if model_quality is None else model_quality) < reject_below:
+    elif (_crisp(sharp) if model_quality is None else model_quality) < reject_below:
         reason = "blurred"
     return Rating(value, reason)
 

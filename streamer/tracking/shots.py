@@ -110,9 +110,14 @@ class ShotDetector:
 
     def _at(self, time: float) -> _Look | None:
         """The remembered frame nearest to a time; None when memory does not reach back to it."""
-        if self._history[0].time > time + self.dissolve / 4:
+        nearest = self._history[0]
+        if nearest.time > time + self.dissolve / 4:
             return None
-        return min(self._history, key=lambda seen: abs(seen.time - time))
+        for seen in self._history:  # in order of time
+            if abs(seen.time - time) > abs(nearest.time - time):
+                break
+            nearest = seen
+        return nearest
 
     def _remember(self, look: _Look) -> None:
         if not look.blank:

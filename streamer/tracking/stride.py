@@ -79,6 +79,7 @@ class StrideController:
         self._churn = 0.0
         self._judged = True
         self._window = 10.0
+        self._wished: float | None = None  # seconds from the last look to the next
         self._paid = -np.inf  # the budget allows the next look at this time
         self.looks = 0
         self.frames = 0
@@ -100,7 +101,9 @@ class StrideController:
             return True
         if not self._judged:
             self._judge(following)
-        if self._rule.usual > 0 and frame.time + self._frame_gap / 2 < self._last + self._wish(following):
+        if self._wished is None:  # what is followed changes at looks only
+            self._wished = self._wish(following)
+        if self._rule.usual > 0 and frame.time + self._frame_gap / 2 < self._last + self._wished:
             return False
         if frame.time + self._frame_gap / 2 < self._paid:
             return False
@@ -160,7 +163,7 @@ class StrideController:
         self.windows[-1].looks += 1
         if self._last is not None:
             self.histogram[self._skipped] += 1
-        self._last, self._skipped, self._judged = time, 0, False
+        self._last, self._skipped, self._judged, self._wished = time, 0, False, None
         if self.fps_budget is not None:
             self._paid = max(self._paid, time) + 1 / self.fps_budget
 
