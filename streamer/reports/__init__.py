@@ -19,6 +19,7 @@ class Format:
     target: str
     filename: str
     about: str
+    single: bool = False  # describes one source only
     pictures: bool = False  # needs the frames of the video: option `frames`
 
 
@@ -32,21 +33,25 @@ FORMATS: dict[str, Format] = {
     "jsonl": Format("streamer.reports.structured:JsonLines", "people.jsonl", "everything, one object a line"),
     "parquet": Format("streamer.reports.parquet:FacesParquet", "faces.parquet", "faces for pandas, polars, DuckDB"),
     "rttm": Format("streamer.reports.rttm:Rttm", "people.rttm", "for diarisation tools"),
-    "vtt": Format("streamer.reports.captions:WebVtt", "people.vtt", "captions: who is there"),
-    "vtt-faces": Format("streamer.reports.captions:WebVttMetadata", "faces.vtt", "boxes for web players"),
-    "srt": Format("streamer.reports.captions:Srt", "people.srt", "captions for any player"),
-    "eaf": Format("streamer.reports.eaf:Eaf", "people.eaf", "ELAN, a tier per person"),
-    "edl": Format("streamer.reports.editing:MarkerEdl", "markers.edl", "markers for DaVinci Resolve"),
-    "xmeml": Format("streamer.reports.editing:Xmeml", "markers.xml", "markers for Premiere (Final Cut Pro 7 XML)"),
-    "fcpxml": Format("streamer.reports.editing:Fcpxml", "people.fcpxml", "keywords for Final Cut Pro"),
-    "otio": Format("streamer.reports.otio:Otio", "people.otio", "OpenTimelineIO"),
-    "mot": Format("streamer.reports.annotation:Mot", "faces.mot.txt", "MOTChallenge tracks"),
+    "vtt": Format("streamer.reports.captions:WebVtt", "people.vtt", "captions: who is there", True),
+    "vtt-faces": Format("streamer.reports.captions:WebVttMetadata", "faces.vtt", "boxes for web players", True),
+    "srt": Format("streamer.reports.captions:Srt", "people.srt", "captions for any player", True),
+    "eaf": Format("streamer.reports.eaf:Eaf", "people.eaf", "ELAN, a tier per person", True),
+    "edl": Format("streamer.reports.editing:MarkerEdl", "markers.edl", "markers for DaVinci Resolve", True),
+    "xmeml": Format(
+        "streamer.reports.editing:Xmeml", "markers.xml", "markers for Premiere (Final Cut Pro 7 XML)", True
+    ),
+    "fcpxml": Format("streamer.reports.editing:Fcpxml", "people.fcpxml", "keywords for Final Cut Pro", True),
+    "otio": Format("streamer.reports.otio:Otio", "people.otio", "OpenTimelineIO", True),
+    "mot": Format("streamer.reports.annotation:Mot", "faces.mot.txt", "MOTChallenge tracks", True),
     "coco": Format("streamer.reports.annotation:Coco", "faces.coco.json", "COCO boxes"),
-    "cvat": Format("streamer.reports.annotation:Cvat", "faces.cvat.xml", "CVAT for video 1.1"),
+    "cvat": Format("streamer.reports.annotation:Cvat", "faces.cvat.xml", "CVAT for video 1.1", True),
     "labelstudio": Format("streamer.reports.annotation:LabelStudio", "faces.labelstudio.json", "Label Studio"),
     "contact": Format("streamer.reports.contact:ContactSheet", "contact.png", "everybody's faces on one sheet"),
-    "annotated": Format("streamer.reports.video:AnnotatedVideo", "annotated.mp4", "video with boxes and names", True),
-    "blurred": Format("streamer.reports.video:BlurredVideo", "blurred.mp4", "video with hidden faces", True),
+    "annotated": Format(
+        "streamer.reports.video:AnnotatedVideo", "annotated.mp4", "video with boxes and names", True, True
+    ),
+    "blurred": Format("streamer.reports.video:BlurredVideo", "blurred.mp4", "video with hidden faces", True, True),
 }
 
 

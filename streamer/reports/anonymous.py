@@ -17,33 +17,39 @@ from streamer.reports.base import Box, FaceCard, FaceRow, PersonEntry, RunData, 
 REMOVED = "(removed)"
 
 
-def anonymise(data: RunData, keep: Collection[int] = (), salt: str | None = None) -> RunData:
+def anonymise(
+    data: RunData, keep: Collection[int] = (), salt: str | None = None, among: RunData | None = None
+) -> RunData:
     """`data` with names, paths and file names gone, people and tracks renumbered, and every face hidden but those of
     `keep`.
 
     Numbers follow from `salt`; without one it is drawn afresh, so two exports cannot be joined over their numbers.
-    People in `keep` stay visible but lose their name and number as everybody does.
+    People in `keep` stay visible but lose their name and number as everybody does. Where `data` is a part of something
+    larger, `among`, numbers are those everybody has there: several files with one salt then speak of the same people.
     """
-    return _Anonymiser(data, frozenset(keep), (salt or secrets.token_hex(16)).encode()).run()
+    return _Anonymiser(data, frozenset(keep), (salt or secrets.token_hex(16)).encode(), among or data).run()
 
 
 class _Anonymiser:
-    def __init__(self, data: RunData, keep: frozenset[int], salt: bytes) -> None:
+    def __init__(self, data: RunData, keep: frozenset[int], salt: bytes, among: RunData) -> None:
         self.data, self.keep, self.salt = data, keep, salt
-        everybody = {p.id for p in data.people} | {a.identity for a in data.appearances}
+        everybody = {p.id for some in (data, among) for p in some.people}
+        everybody |= {a.identity for some in (data, among) for a in some.appearances}
         order = sorted(everybody, key=lambda p: (self._code("person", p), p))
         self.people = {p: i for i, p in enumerate(order, 1)}
-        self.sources = {s.name: f"source {i}" for i, s in enumerate(data.sources, 1)}
-        self.secret = self._secrets()
+        names = dict.fromkeys(s.name for some in (among, data) for s in some.sources)
+        self.sources = {name: f"source {i}" for i, name in enumerate(names, 1)}
+        self.secret = self._secrets(data, among)
 
     def _code(self, kind: str, number: int) -> int:
         digest = hmac.new(self.salt, f"{kind} {number}".encode(), hashlib.sha256).digest()
         return int.from_bytes(digest[:6], "big")  # 48 bits: exact as a JSON number
 
-    def _secrets(self) -> re.Pattern[str] | None:
+    @staticmethod
+    def _secrets(*parts: RunData) -> re.Pattern[str] | None:
         """Whatever must not be left in a text: names of people, of files, of folders."""
-        words = {p.name.strip() for p in self.data.people} | {self.data.title.strip()}
-        for s in self.data.sources:
+        words = {p.name.strip() for part in parts for p in part.people} | {part.title.strip() for part in parts}
+        for s in (s for part in parts for s in part.sources):
             words |= {s.name, s.path, s.video, PurePath(s.path).name, PurePath(s.path).stem, PurePath(s.name).stem}
         known = sorted((w for w in words if len(w) > 1), key=lambda w: (-len(w), w))
         return re.compile("|".join(map(re.escape, known)), re.IGNORECASE) if known else None
@@ -113,7 +119,8 @@ class _Anonymiser:
     def _manifest(self, value: Any) -> Any:
         """The manifest with every text that holds a name or a path taken out, keys included."""
         if isinstance(value, Mapping):
-            return {self._text(str(k)): self._manifest(v) for k, v in value.items()}
+            # the hash of a video finds it as well as its name does
+            return {self._text(str(k)): REMOVED if k == "content" else self._manifest(v) for k, v in value.items()}
         if isinstance(value, list | tuple):
             return [self._manifest(v) for v in value]
         return value if value is None or isinstance(value, bool | int | float) else self._text(str(value))

@@ -7,7 +7,7 @@ displayed frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -204,6 +204,18 @@ class RunData:
             appearances=mine,
             rows=lambda: (r for r in self.rows() if r.source == name),
             copresence=None,
+        )
+
+    def for_people(self, people: Collection[int]) -> RunData:
+        """The part of these people: their appearances and rows, and pairs of two of them. Sources stay as they are."""
+        pairs = self.copresence
+        return replace(
+            self,
+            people=tuple(p for p in self.people if p.id in people),
+            appearances=tuple(a for a in self.appearances if a.identity in people),
+            rows=lambda: (r for r in self.rows() if r.person in people),
+            unsure=tuple(u for u in self.unsure if u.a in people and u.b in people),
+            copresence=None if pairs is None else {k: v for k, v in pairs.items() if set(k) <= set(people)},
         )
 
     def only_source(self, form: str) -> SourceEntry:

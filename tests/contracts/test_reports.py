@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,14 @@ def test_an_ending_is_enough_for_a_format() -> None:
     assert {n: reports.format_of(n) for n in wanted} == wanted
     with pytest.raises(ConfigError, match=r"notes\.txt"):
         reports.format_of("notes.txt")
+
+
+@pytest.mark.parametrize("name", reports.FORMATS)
+def test_a_format_says_whether_it_describes_one_source_only(name: str, tmp_path: Path) -> None:
+    one = drawn_run()
+    two = replace(one, sources=(*one.sources, replace(one.sources[0], name="other.mp4")))
+    if reports.FORMATS[name].single:
+        with pytest.raises(ConfigError, match="one source, not 2"):
+            written(name, two, tmp_path)
+    else:
+        assert written(name, two, tmp_path)

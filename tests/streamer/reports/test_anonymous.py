@@ -52,14 +52,24 @@ def test_names_and_paths_go_from_the_manifest_its_keys_and_the_warnings() -> Non
             "input": "/films/ann_lee_at_home.mp4",
             "per person": {"Ann Lee": 5.0},
             "note": "ann lee was here",
+            "source": {"content": "5f" * 32, "codec": "h264"},
             "k": 3,
         },
     )
     after = anonymise(data, salt="s")
     content = (HtmlReport().render(after) + json.dumps(after.manifest)).lower()
-    for word in ("ann lee", "ann_lee", "/films"):
+    for word in ("ann lee", "ann_lee", "/films", "5f5f5f"):
         assert word not in content
     assert after.manifest["k"] == 3
+
+
+def test_parts_of_one_export_number_people_alike_and_two_exports_do_not() -> None:
+    data = drawn_run()
+    part = data.for_people({3})
+    whole, alone = (anonymise(d, salt="s", among=data) for d in (data, part))
+    assert [p.id for p in alone.people] == [p.id for p in whole.people if p.screen_time == alone.people[0].screen_time]
+    assert alone.sources[0].name == whole.sources[0].name == "source 1"
+    assert "Ann Lee" not in str(anonymise(replace(part, manifest={"note": "with Ann Lee"}), among=data).manifest)
 
 
 def test_only_the_chosen_face_is_still_a_face() -> None:
