@@ -14,21 +14,19 @@ class Thresholds:
     """Similarity bars of one embedder, in its own metric (cosine: similarity; euclid: distance).
 
     `pair` accepts two photos as one person, `link` an online nearest-neighbour link, `merge` an average-linkage merge.
-    Those two are for tracks, whose vectors are means of several looks; `photo_link` and `photo_merge` are for single
-    photos, which scatter more. None: as for tracks.
+    Those two are for tracks, whose vectors are means of several looks. Single photos scatter more: `photo_merge` takes
+    the place of `merge` there. None: as for tracks.
     """
 
     pair: float
     link: float
     merge: float
-    photo_link: float | None = None
     photo_merge: float | None = None
 
     @property
-    def of_photos(self) -> tuple[float, float]:
-        """(link, merge) for single photos."""
-        link = self.link if self.photo_link is None else self.photo_link
-        return link, self.merge if self.photo_merge is None else self.photo_merge
+    def merge_photos(self) -> float:
+        """The bar of an average-linkage merge of single photos."""
+        return self.merge if self.photo_merge is None else self.photo_merge
 
 
 class Detector(Protocol):

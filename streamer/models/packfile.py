@@ -240,7 +240,7 @@ def _archive(tree: Mapping[str, Any], where: str) -> Archive | None:
 def _check_thresholds(value: Any, where: str, role: str) -> None:
     told = _mapping(value, where, f"{role}.thresholds")
     needed = ("pair", "link", "merge")
-    known_keys(told, (*needed, "photo_link", "photo_merge"), where, f"{role}.thresholds.")
+    known_keys(told, (*needed, "photo_merge"), where, f"{role}.thresholds.")
     for name in {**dict.fromkeys(needed), **told}:
         number = told.get(name)
         if not isinstance(number, int | float) or isinstance(number, bool):

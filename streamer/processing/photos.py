@@ -49,10 +49,10 @@ class PhotoWorker:
 
     def _fresh(self) -> Any:
         e = self.models.embedder
-        link, merge = e.thresholds.of_photos
         return self.config.make(
-            "clusterer", dimension=e.dimension, metric=e.metric, link=link, merge=merge, model=e.model
-        )
+            "clusterer", dimension=e.dimension, metric=e.metric, link=e.thresholds.link,
+            merge=e.thresholds.merge_photos, model=e.model,
+        )  # fmt: skip
 
     def folder(self, folder: Path, photos: Sequence[Photo]) -> tuple[int, list[str]]:
         """The number of the folder's record in the store, and what could not be read.

@@ -106,3 +106,8 @@ def raw_session(file: Path) -> Any:
     import onnxruntime
 
     return onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+
+
+def test_single_photos_merge_at_a_bar_of_their_own_where_the_pack_has_one() -> None:
+    assert Thresholds(0.3, 0.42, 0.31).merge_photos == 0.31
+    assert Thresholds(0.3, 0.42, 0.31, 0.28).merge_photos == 0.28
