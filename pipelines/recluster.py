@@ -75,8 +75,10 @@ def _move(found: Any, models: str, device: str, apply: bool, options: Any, as_js
     faces = found.store.count_vectors()
     told = {"from": have, "to": wanted, "faces": faces, "applied": apply}
     if apply:
+        from streamer.processing.reembed import reembed
+
         loaded = libraries.load(models, device)
-        told["embedded"] = found.migrate(loaded.embedder, libraries.maker(loaded, **dict(options)), _progress(as_json))
+        told["embedded"] = reembed(found, loaded, libraries.maker(loaded, **dict(options)), _progress(as_json))
         told["people"] = len(found.people())
     if as_json:
         write_json(told)

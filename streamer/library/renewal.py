@@ -99,11 +99,11 @@ def migrate(
             f"{store.path} does not tell how its crops are aligned. Run the videos again with a new --library."
         )
     total, done = store.count_vectors(), store.staged(embedder.model)
-    lacking = store.without_crop()
+    lacking = store.without_crop(embedder.model)
     if lacking:
         raise StoreError(
-            f"{store.path} kept no crops of {lacking} faces: they cannot be embedded again. Run the videos again with "
-            "--models and a new --library."
+            f"{store.path} kept no crops of {len(lacking)} faces: they cannot be embedded again without their videos "
+            "(streamer.processing.reembed, `whowhen recluster`)."
         )
     embedded = 0
     for keys, crops in _crops(store, embedder):

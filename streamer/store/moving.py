@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from streamer.items import F32
 from streamer.store.base import StorePart
 from streamer.store.blobs import pack_vector
+from streamer.store.records import SampleRecord, sample_of
 
 
 class Moving(StorePart):
@@ -21,12 +22,16 @@ class Moving(StorePart):
         """How many faces have a vector."""
         return self._number("SELECT count(*) FROM vectors")
 
-    def without_crop(self) -> int:
-        """How many faces have a vector but no kept crop."""
-        return self._number(
-            "SELECT count(*) FROM vectors v LEFT JOIN pictures p ON (p.track, p.number) = (v.track, v.number) "
-            "WHERE p.crop IS NULL"
+    def without_crop(self, model: str) -> list[SampleRecord]:
+        """Faces that have a vector but neither a kept crop nor a new vector of that model, by source and frame."""
+        sql = (
+            "SELECT f.* FROM samples f JOIN tracks t ON t.id = f.track "
+            "JOIN vectors v ON (v.track, v.number) = (f.track, f.number) "
+            "LEFT JOIN pictures p ON (p.track, p.number) = (f.track, f.number) "
+            "LEFT JOIN staged s ON (s.track, s.number, s.model) = (f.track, f.number, ?) "
+            "WHERE p.crop IS NULL AND s.track IS NULL ORDER BY t.source, f.frame, f.track"
         )
+        return [sample_of(r) for r in self._db.rows(sql, (model,))]
 
     def staged(self, model: str) -> int:
         """How many new vectors of that model wait; those of another model are thrown away."""

@@ -11,7 +11,7 @@ from streamer.items import F32, F64, I64, Event, Gap, TrackRows
 from streamer.store.base import StorePart, missing
 from streamer.store.blobs import unpack_rows, unpack_vectors
 from streamer.store.eventlog import event_of
-from streamer.store.records import RowRecord, SampleRecord, SourceRecord, TrackRecord
+from streamer.store.records import RowRecord, SampleRecord, SourceRecord, TrackRecord, sample_of
 
 PIECE = 900  # values bound at a time: SQLite takes 999 in its oldest builds
 _SOURCE = (
@@ -29,11 +29,6 @@ def _source(row: tuple[Any, ...]) -> SourceRecord:
     for k in (6, 10, 11):
         fields[k] = json.loads(fields[k])
     return SourceRecord(*fields)
-
-
-def _sample(row: tuple[Any, ...]) -> SampleRecord:
-    track, number, frame, time, x1, y1, x2, y2, score, quality, yaw, pitch, roll = row
-    return SampleRecord(track, number, frame, time, (x1, y1, x2, y2), score, quality, (yaw, pitch, roll))
 
 
 class Reading(StorePart):
@@ -118,7 +113,7 @@ class Reading(StorePart):
     def samples(self, track: int) -> list[SampleRecord]:
         """The best faces of a track, best first."""
         found = self._db.rows("SELECT * FROM samples WHERE track = ? ORDER BY quality DESC, number", (track,))
-        return [_sample(r) for r in found]
+        return [sample_of(r) for r in found]
 
     def vectors(self, track: int) -> F32:
         """(n, d) the vectors of the track's samples in order of `number`; (0, d) when none could be embedded."""

@@ -55,6 +55,12 @@ class SampleRecord(NamedTuple):
     pose: tuple[float, float, float]
 
 
+def sample_of(row: tuple[Any, ...]) -> SampleRecord:
+    """The record of a row of table `samples`."""
+    track, number, frame, time, x1, y1, x2, y2, score, quality, yaw, pitch, roll = row
+    return SampleRecord(track, number, frame, time, (x1, y1, x2, y2), score, quality, (yaw, pitch, roll))
+
+
 class RowRecord(NamedTuple):
     """One track in one frame."""
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -20,5 +22,6 @@ def killed(tmp_path: Path, kills: int, seed: int) -> str:
     return done.stdout
 
 
-def test_a_killed_run_done_again_gives_the_unbroken_library(tmp_path: Path) -> None:
-    assert "all equal" in killed(tmp_path, 30, 1)
+@pytest.mark.parametrize(("kills", "seed"), [(8, 1), pytest.param(100, 2, marks=pytest.mark.slow)])
+def test_a_killed_run_done_again_gives_the_unbroken_library(tmp_path: Path, kills: int, seed: int) -> None:
+    assert "all equal" in killed(tmp_path, kills, seed)
