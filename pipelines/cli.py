@@ -49,6 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments or bool(os.environ.get("WHOWHEN_DEBUG"))
     arguments = [a for a in arguments if a != "--debug"]
+    mask = os.umask(0o077)  # what is written shows faces: files 0600, folders 0700
     try:
         code = application()(args=arguments, prog_name="whowhen", standalone_mode=False)
         sys.stdout.flush()
@@ -71,6 +72,8 @@ def main(argv: list[str] | None = None) -> None:
             error = ConfigError(f"{place}: {error.strerror}. Free some disk, then run the same command again.")
         say(error, debug)
         sys.exit(exit_code(error))
+    finally:
+        os.umask(mask)
 
 
 def _mute() -> None:

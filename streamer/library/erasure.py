@@ -17,6 +17,7 @@ from streamer.errors import StoreError
 from streamer.items import F32
 from streamer.ledger import Ledger, View
 from streamer.library.machine import vectors_from
+from streamer.reports.atomic import ReportError, text, write_bytes
 from streamer.store import Store
 from streamer.vectors import mean_direction, unit
 
@@ -219,7 +220,7 @@ def export_person(store: Store, view: View, person: int, folder: Path, *, log: I
     """The files written: person.json, appearances.csv and the pictures, everything held about a person."""
     mine = sorted(t for t, p in view.labels.items() if p == person)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         files = _pictures(store, mine, folder)
         tracks = [store.track(t)._asdict() | {"samples": [s._asdict() for s in store.samples(t)]} for t in mine]
         about = {
@@ -228,15 +229,15 @@ def export_person(store: Store, view: View, person: int, folder: Path, *, log: I
             "decisions": [asdict(e) for e in log if person in e.args.values()],
         }  # fmt: skip
         page = folder / "person.json"
-        page.write_text(json.dumps(about, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+        write_bytes(page, (json.dumps(about, indent=2, ensure_ascii=False, default=str) + "\n").encode())
         table = folder / "appearances.csv"
-        with table.open("w", newline="", encoding="utf-8") as file:
+        with text(table) as file:
             out = csv.writer(file)
             out.writerow(["source", "start_s", "end_s", "track", "faces", "score"])
             for t in (store.track(t) for t in mine):
                 out.writerow([t.source, f"{t.start:.3f}", f"{t.end:.3f}", t.id, t.count, f"{t.score:.3f}"])
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be written: {error.strerror}. Name another folder.") from error
+    except (OSError, ReportError) as error:
+        raise StoreError(f"{folder} cannot be written: {error}. Name another folder.") from error
     files += [page, table]
     for path in files:
         store.add_export(str(path.resolve()), [person], at)
@@ -250,5 +251,5 @@ def _pictures(store: Store, tracks: Sequence[int], folder: Path) -> list[Path]:
             data = store.thumbnail(track, sample.number)
             if data is not None:
                 files.append(folder / f"track-{track}-{sample.number}.jpg")
-                files[-1].write_bytes(data)
+                write_bytes(files[-1], data)
     return files

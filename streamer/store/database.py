@@ -78,9 +78,9 @@ class Database:
             if not readonly:
                 self._migrate()
             elif self.version != schema.VERSION:
-                raise StoreError(
-                    f"{path} is of schema {self.version}. Open it once for writing to bring it up to date."
-                )
+                self.connection.close()
+                Database(path, create=False, readonly=False).close()  # brings it up to date, with a copy aside
+                self.connection = self._connect()
         except sqlite3.Error as error:
             self.close()
             raise StoreError(f"{path}: {error}. {_advice(error)}") from error
@@ -92,7 +92,7 @@ class Database:
 
     def _claim(self) -> None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = Lock(self.path)
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
@@ -101,9 +101,23 @@ class Database:
             ) from error
 
     def _connect(self) -> sqlite3.Connection:
-        mode = "ro" if self.readonly else "rw"
+        if not self.readonly:
+            return self._opened("mode=rw")
+        try:
+            connection = self._opened("mode=ro")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return connection
+        except sqlite3.OperationalError:
+            log = self.path.with_name(self.path.name + "-wal")
+            if log.exists() and log.stat().st_size:
+                raise
+            # a copy on a medium that cannot be written: nobody changes it, so it needs no shared memory beside it
+            self.connection.close()
+            return self._opened("mode=ro&immutable=1")
+
+    def _opened(self, how: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode={mode}",
+            f"{self.path.absolute().as_uri()}?{how}",
             uri=True,
             isolation_level=None,
             check_same_thread=False,
