@@ -300,6 +300,28 @@ def export(
         print(path)
 
 
+@app.command()
+def backup(
+    copy: Annotated[Path, typer.Argument(help="The copy to write.")],
+    library: LibraryFile = DEFAULT,
+) -> None:
+    """A consistent copy of the library, also while a run writes to it."""
+    with opened(library, readonly=True) as found:
+        found.store.backup(copy)
+    remark(f"{copy} holds the library as it was just now. It is not erased with `people forget`: delete it yourself")
+
+
+@app.command()
+def verify(library: LibraryFile = DEFAULT) -> int:
+    """Reads the whole library and says what is wrong with it. Code 1 when something is."""
+    with opened(library, readonly=True) as found:
+        wrong = found.store.verify()
+    for line in wrong:
+        print(inert(line))
+    remark(f"{len(wrong)} faults" if wrong else "the library is whole")
+    return 1 if wrong else 0
+
+
 def _rest() -> None:
     """The commands that live in modules of their own."""
     from pipelines import known, query, questions

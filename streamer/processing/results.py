@@ -51,4 +51,8 @@ def write_folder(
         path = reports.write(form, data, folder)
         library.store.add_export(str(path.absolute()), people, now())
         written.append(path)
+    for person in people:
+        picture = folder / "faces" / f"person_{person}.jpg"  # beside people.csv, of nobody else
+        if picture.exists():
+            library.store.add_export(str(picture.absolute()), [person], now())
     return written
