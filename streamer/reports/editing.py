@@ -12,7 +12,7 @@ from streamer.reports.base import RunData, SourceEntry
 from streamer.reports.escape import one_line
 from streamer.reports.layout import span
 from streamer.reports.markup import Element, address, child, root, save
-from streamer.reports.timecode import Clock, to_frame, to_text
+from streamer.reports.timecode import Clock, Rate, to_frame, to_text
 
 COLOURS = ("Blue", "Yellow", "Green", "Pink", "Cyan", "Red", "Purple", "Lemon", "Sky", "Fuchsia", "Mint", "Sand")
 
@@ -38,7 +38,8 @@ def frames(clock: Clock, a: Appearance) -> tuple[int, int]:
 class MarkerEdl:
     """markers.edl for DaVinci Resolve: a marker of its length per appearance, a colour per person.
 
-    Resolve timelines begin at 01:00:00:00, so that is the start where neither the option nor the file has one.
+    Resolve timelines begin at 01:00:00:00, so that is the start where neither the option nor the file has one; as
+    everywhere else in drop-frame where the rate has it.
     """
 
     def __init__(self, start_timecode: str | None = None) -> None:
@@ -46,7 +47,7 @@ class MarkerEdl:
 
     def write(self, data: RunData, path: Path) -> None:
         source, labels = data.only_source("EDL"), data.labels()
-        clock = clock_of(source, self.start_timecode, "01:00:00:00" if not source.start_timecode else None)
+        clock = clock_of(source, self.start_timecode, f"01:00:00{';' if Rate.near(source.fps).drop else ':'}00")
         people = sorted(labels)
         with text(path) as out:
             title = one_line(data.title)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from posixpath import normpath
 from urllib.parse import quote
 from xml.etree import ElementTree
 
@@ -39,5 +40,5 @@ def save(path: Path, tree: Element, doctype: str = "") -> None:
 
 def address(path: str, host: str = "") -> str:
     """The file's URL; a relative path stays relative."""
-    place = one_line(path)
+    place = normpath(one_line(path)) if path else ""
     return f"file://{host}{quote(place)}" if place.startswith("/") else quote(place)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from math import isinf
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def _source(s: SourceEntry) -> dict[str, Any]:
         "live": s.live,
         "codec": s.codec,
         "cuts": [_seconds(c) for c in s.cuts],
-        "strides": [{"start": _seconds(x.start), "end": _seconds(x.end), "every": x.every} for x in s.strides],
+        "strides": [{"start": _seconds(x.start), "end": _seconds(x.end), "every": _every(x.every)} for x in s.strides],
         "not_seen": {
             "gaps": [
                 {"start": _seconds(g.start), "end": _seconds(g.end), "reason": g.reason, "frames": g.frames}
@@ -52,9 +53,16 @@ def _source(s: SourceEntry) -> dict[str, Any]:
             "dropped": plain(n.dropped),
             "failed": n.failed,
             "unassigned": n.unassigned,
+            "checked": n.checked,
+            "found": n.found,
             "warnings": list(n.warnings),
         },
     }
+
+
+def _every(frames: float) -> float | None:
+    """Frames per look; null where the detector never looked."""
+    return None if isinf(frames) else round(float(frames), 2)
 
 
 def _person(p: PersonEntry) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def drawn_run(names: tuple[str, ...] = ("Ann Lee", "", "Bo"), **changes: Any) ->
     """Three people in one 20 s video at 25 frames a second: 1 and 2 share 2..4 s, 3 comes at 13 s, 1 again at 15 s."""
     film = source(
         not_seen=NotSeen((Gap("drawn.mp4", 18.0, 19.0, "damaged", 25),), {"too_small": 7, "blurred": 2}, {}, 25, 1),
-        strides=(Stride(0.0, 12.0, 2), Stride(12.0, 20.0, 1)),
+        strides=(Stride(0.0, 12.0, 2), Stride(12.0, 18.0, 1), Stride(18.0, 20.0, float("inf"))),
     )
     looks = [
         Appearance(film.name, 1, 1.0, 4.0, (11,), 75, 0.93),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -216,6 +217,40 @@ def test_edl_is_drop_frame_for_ntsc(tmp_path: Path) -> None:
     assert "FCM: DROP FRAME" in text
     assert "10:01:00;02 10:01:00;03" in text
     assert "|D:30" in text
+
+
+def test_edl_is_drop_frame_by_itself_where_the_rate_is(tmp_path: Path) -> None:
+    text = reports.write("edl", ntsc_run(), tmp_path).read_text()
+    assert "FCM: DROP FRAME" in text
+    assert "01:01:00;02 01:01:00;03" in text
+
+
+def test_edl_is_read_by_a_cmx_3600_reader(tmp_path: Path) -> None:
+    pytest.importorskip("otio_cmx3600_adapter", reason="otio-cmx3600-adapter (extra `test`) is not installed")
+    import opentimelineio as otio
+
+    data = drawn_run()
+    alone = replace(data, appearances=tuple(a for a in data.appearances if a.identity != 2))  # CMX has one at a time
+    timeline = otio.adapters.read_from_file(str(reports.write("edl", alone, tmp_path)), "cmx_3600", rate=25)
+    clips = list(timeline.find_clips())
+    assert [c.source_range.start_time.to_timecode() for c in clips] == ["01:00:01:00", "01:00:13:00", "01:00:15:00"]
+    assert list(clips[0].metadata["cmx_3600"]["comments"]) == ["|C:ResolveColorBlue |M:Ann Lee |D:75"]
+
+
+def test_xmeml_is_read_by_the_final_cut_reader(tmp_path: Path) -> None:
+    pytest.importorskip("otio_fcp_adapter", reason="otio-fcp-adapter (extra `test`) is not installed")
+    import opentimelineio as otio
+
+    timeline = otio.adapters.read_from_file(str(reports.write("xmeml", drawn_run(), tmp_path)), "fcp_xml")
+    (clip,) = timeline.find_clips()
+    marks = [(m.name, m.marked_range.start_time.value, m.marked_range.duration.value) for m in clip.markers]
+    assert marks == [("Ann Lee", 25, 75), ("Person 2", 50, 75), ("Bo", 325, 38), ("Ann Lee", 375, 50)]
+
+
+def test_a_path_in_an_editor_file_has_no_detours(tmp_path: Path) -> None:
+    detour = drawn_run(sources=(source(path="/work/a/../films/./ann lee.mp4"),))
+    for form in ("xmeml", "fcpxml"):
+        assert "/work/films/ann%20lee.mp4" in reports.write(form, detour, tmp_path).read_text()
 
 
 def test_edl_names_cannot_open_another_field(tmp_path: Path) -> None:
