@@ -20,6 +20,7 @@ from streamer.errors import StoreError
 from streamer.items import Event
 from streamer.library import Library
 from streamer.processing.base import Listener, Silent
+from streamer.processing.calibration import self_calibration
 from streamer.processing.file import now
 from streamer.processing.live_camera import LiveSource, Watched
 from streamer.processing.live_identity import Identify
@@ -58,6 +59,8 @@ class Live:
         store.check_model(e.model, e.dimension, e.metric, e.template)
         store.discard_unfinished()
         self.clusterer = library.clusterer(self._fresh)
+        known = self_calibration(config, e, store).result()
+        self.clusterer.retune(known.link, known.merge)
         numbers = Numbers(store.next_track())
         timeline = Timeline()
         for event in store.events():

@@ -58,7 +58,7 @@ class Watched:
     ) -> None:  # fmt: skip
         self.name, self.source, self.record, self.follow = name, source, record, follow
         self.problem = ""  # why it was given up
-        self.lags: deque[float] = deque(maxlen=20_000)  # s from arrival to the end of processing, of the last frames
+        self.lags: deque[float] = deque(maxlen=4_000)  # s from arrival to the end of processing, of the last frames
         self._first, self._inbox, self._teller, self._numbers = first, inbox, teller, numbers
         self._position = position  # how far it was seen by an earlier run
         self._open: dict[int, _Open] = {}  # by the tracker's number

@@ -209,6 +209,47 @@ def test_tracks_that_came_while_the_job_ran_keep_their_people() -> None:
     assert partition(c.labels()) == {frozenset(n for n, w in enumerate(who, 1) if w == p) for p in set(who)}
 
 
+def test_somebody_founded_on_poor_first_looks_is_whom_the_later_looks_show() -> None:
+    a, b = centres(2)
+    clusterer = OnlineClusterer(64)
+    clusterer.add([track(1, a), track(2, b)])
+    (first,) = clusterer.add([track(3, looks(a, 1, 0.3, seed=1)[0])])
+    assert isinstance(first, Assigned)
+    assert first.reason == "new"
+    events = clusterer.add([track(3, looks(a, 1, 0.95, seed=2)[0])])
+    assert [(e.kept, e.dropped, e.reason) for e in events if isinstance(e, Merged)] == [(1, 3, "grown")]
+    assert clusterer.labels() == {1: 1, 2: 2, 3: 1}
+
+
+def test_a_grown_track_keeps_out_of_who_shares_a_frame_with_it() -> None:
+    a = centres(1)[0]
+    clusterer = OnlineClusterer(64)
+    clusterer.add([track(1, a), track(3, looks(a, 1, 0.3, seed=1)[0])])
+    clusterer.add([track(3, looks(a, 1, 0.95, seed=2)[0], cannot=[1])])
+    assert clusterer.labels() == {1: 1, 3: 2}
+
+
+def test_a_grown_track_that_turns_out_to_be_a_piece_of_another_joins_it() -> None:
+    a, b = centres(2)
+    clusterer = OnlineClusterer(64)
+    clusterer.add([track(1, a), track(2, b)])
+    clusterer.add([track(2, b, must=[1])])
+    assert clusterer.labels() == {1: 1, 2: 1}
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_grown_track_is_known_by_its_newest_looks_wherever_vectors_are_kept(keep: bool) -> None:
+    a, b, c = centres(3)
+    newest = {1: a, 2: a}
+    clusterer = OnlineClusterer(64, keep_vectors=keep, vectors=lambda tracks: np.stack([newest[t] for t in tracks]))
+    clusterer.add([track(1, a), track(2, a)])
+    newest[2] = b
+    clusterer.add([track(2, b)])
+    mean = clusterer.identities.sums[0] / np.linalg.norm(clusterer.identities.sums[0])
+    assert float(mean @ b) == pytest.approx(float(mean @ a), abs=1e-5)
+    assert abs(float(mean @ c)) < 0.5
+
+
 def test_consolidation_falls_due_as_tracks_grow() -> None:
     stream, _ = crowd(6, 160)
     c = OnlineClusterer(64)
