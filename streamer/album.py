@@ -6,7 +6,7 @@ Names come from sub-folders (`ann/1.jpg`) or from file names with a number (`ann
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from streamer.errors import ConfigError, SourceError
 from streamer.items import F32, U8, Faces
+from streamer.vectors import unit
 
 Truth = Literal["auto", "none", "folders", "names"]
 _NUMBERED = re.compile(r"^(?P<name>.*\D)[ _.-]*\d+$")  # ann_001, Ann Lee 12, bob-3
@@ -164,8 +165,13 @@ class Portraits:
     failed: tuple[str, ...]  # photos that cannot be read
 
 
-def portraits(photos: Sequence[Photo], models: Any, told: Any = None) -> Portraits:
-    """The main face of every photo, embedded in batches. `told(done, total)` hears of the progress."""
+def portraits(
+    photos: Sequence[Photo], models: Any, told: Callable[[int], None] | None = None, *, mirror: bool = False
+) -> Portraits:
+    """The main face of every photo, embedded in batches. `told` hears how many photos are done.
+
+    `mirror`: the vector is the mean of the crop's and its mirror image's.
+    """
     from streamer.crops import align, complete_landmarks
 
     failed: list[str] = []
@@ -175,7 +181,7 @@ def portraits(photos: Sequence[Photo], models: Any, told: Any = None) -> Portrai
     rows: list[F32] = []
     for look in looks(photos, models.detector, failed):
         if told:
-            told(look.number + 1, len(photos))
+            told(look.number + 1)
         at = look.main
         if at is None:
             missed.append(str(look.photo.path))
@@ -184,10 +190,10 @@ def portraits(photos: Sequence[Photo], models: Any, told: Any = None) -> Portrai
         crops.append(align(look.image, points, models.embedder.template)[0])
         kept.append((look.photo, look.faces.boxes[at]))
         if len(crops) == CHUNK:
-            rows.append(models.embedder.embed(np.stack(crops)))
+            rows.append(embedded(np.stack(crops), models.embedder, mirror))
             crops.clear()
     if crops:
-        rows.append(models.embedder.embed(np.stack(crops)))
+        rows.append(embedded(np.stack(crops), models.embedder, mirror))
     return Portraits(
         np.concatenate(rows) if rows else np.zeros((0, models.embedder.dimension), np.float32),
         tuple(p.person for p, _ in kept),
@@ -196,6 +202,15 @@ def portraits(photos: Sequence[Photo], models: Any, told: Any = None) -> Portrai
         tuple(missed),
         tuple(failed),
     )
+
+
+def embedded(crops: U8, embedder: Any, mirror: bool) -> F32:
+    """(n, s, s, 3) -> (n, d) vectors, with `mirror` the mean with those of the mirror images."""
+    rows: F32 = embedder.embed(crops)
+    if not mirror:
+        return rows
+    both = rows + embedder.embed(np.ascontiguousarray(crops[:, :, ::-1]))
+    return np.asarray(unit(both) if embedder.metric == "cosine" else both / 2, np.float32)
 
 
 def save_portraits(path: Path, found: Portraits, model: str, metric: str) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.lab.counting import Counter
 from pipelines.lab.options import File, Json, Least, Method, Metric, Of, Plot, Settings, Taken, opened
 
 MOST_ROWS = 20_000  # (n, n) distances of so many take 3.2 GB
@@ -64,11 +65,12 @@ def sweep_command(
     points = list(c.grid_points(bench, methods or list(c.methods()), grid or ()))
     about = {"file": str(file), "of": of.value, "at_least": at_least, "rows": len(vectors)}
     done: list[dict[str, Any]] = []
+    counter = Counter("sweep", len(points))
     for number, point in enumerate(c.swept(bench, points, out, about, by in c.INTERNAL), 1):
         options = " ".join(f"{k}={v:g}" for k, v in point["options"].items())
-        print(f"\r{number}/{len(points)} {point['method']} {options:30}", end="", file=sys.stderr, flush=True)
+        counter(number, f"{point['method']} {options}")
         done.append(point)
-    print(file=sys.stderr)
+    counter.end()
     best = c.best_of_each(done, by)
     if plot:
         from pipelines.lab import charts

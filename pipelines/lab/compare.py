@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.lab.counting import Counter
 from pipelines.lab.options import Json, Plot
 
 Folder = Annotated[Path, typer.Argument(help="A folder per person, or photos called name_001.jpg.")]
@@ -22,6 +23,9 @@ def embed_command(
     out: Annotated[Path, typer.Option("--out", "-o", help="Embedding file to write (.npz).")],
     models: Annotated[str, typer.Option("--models", "-m", envvar="WHOWHEN_PACK", help="Model pack.")] = "open",
     at_least: Least = 1,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Mean with the mirror image's vector, as `whowhen photos` does it.")
+    ] = False,
     device: Device = "auto",
 ) -> int:
     """The main face of every photo as a vector, in a file the other lab commands read."""
@@ -34,7 +38,7 @@ def embed_command(
         raise ConfigError(f"{out}: embedding files are written as .npz.")
     loaded = build(load_pack(models), device)
     photos = of_people(folder, at_least) if at_least > 1 else photos_of(folder)
-    found = _portraits(photos, loaded)
+    found = _portraits(photos, loaded, mirror)
     if not len(found.rows):
         raise ConfigError(f"{folder}: no face was found on {len(photos)} photos.")
     save_portraits(out, found, loaded.embedder.model, loaded.embedder.metric)
@@ -81,15 +85,13 @@ def _unused(name: str, taken: dict[str, Any]) -> str:
     return found
 
 
-def _portraits(photos: Any, loaded: Any) -> Any:
+def _portraits(photos: Any, loaded: Any, mirror: bool = False) -> Any:
     """The main faces, with progress and what went wrong on stderr."""
     from streamer.album import portraits
 
-    def told(done: int, total: int) -> None:
-        print(f"\r{loaded.pack.name}: {done}/{total}", end="", file=sys.stderr, flush=True)
-
-    found = portraits(photos, loaded, told)
-    print(file=sys.stderr)
+    counter = Counter(loaded.pack.name, len(photos))
+    found = portraits(photos, loaded, counter, mirror=mirror)
+    counter.end()
     for line in found.failed:
         print(f"passed over: {line}", file=sys.stderr)
     if found.missed:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipelines.lab.counting import Counter
 from pipelines.lab.options import Json
 
 if TYPE_CHECKING:
@@ -88,8 +89,9 @@ def detectors_command(
     scores = {name: Score(name) for name in found}
     sheet: list[list[tuple[str, U8]]] = []
     shots = list(_shots(where, truth, most))
+    counter = Counter("pictures", len(shots))
     for number, shot in enumerate(shots, 1):
-        print(f"\r{number}/{len(shots)}", end="", file=sys.stderr, flush=True)
+        counter(number)
         row = [(shot.name, shot.image)]
         for name, detector in found.items():
             began = time.process_time()
@@ -98,7 +100,7 @@ def detectors_command(
             row.append((f"{name}: {len(faces)}", _drawn(shot.image, faces)))
         if out and (number - 1) * SHEET_ROWS // len(shots) >= len(sheet):
             sheet.append(row)
-    print(file=sys.stderr)
+    counter.end()
     if out:
         from pipelines.lab import sheets
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipelines.lab.counting import Counter
 from pipelines.lab.options import Json
 
 if TYPE_CHECKING:
@@ -177,9 +178,10 @@ def effect(folder: Path, loaded: Any, aligners: Aligners, at_least: int, most: i
                 rows[name].append(loaded.embedder.embed(np.stack(waiting)))
                 waiting.clear()
 
+    counter = Counter("photos", len(photos))
     for look in looks(photos, loaded.detector, failed):
         at = look.main
-        print(f"\r{look.number + 1}/{len(photos)}", end="", file=sys.stderr, flush=True)
+        counter(look.number + 1)
         if at is None:
             continue
         five = complete_landmarks(look.faces.landmarks[at], look.faces.boxes[at])[0]
@@ -188,7 +190,7 @@ def effect(folder: Path, loaded: Any, aligners: Aligners, at_least: int, most: i
         names.append(look.photo.person)
         yaws.append(abs(float(head_pose(five)[0, 0])))
         embed(CHUNK)
-    print(file=sys.stderr)
+    counter.end()
     embed(1)
     if len(set(names)) < 2 or len(set(names)) == len(names):
         raise ConfigError(f"{folder}: faces were found of {len(set(names))} people on {len(names)} photos; too few.")
