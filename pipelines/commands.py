@@ -151,18 +151,20 @@ def demo(
     """Compose a clip with known truth from faces of installed packages, and find out who appears when in it."""
     from pipelines import evaluate, file
     from pipelines.demo import compose
+    from pipelines.interruption import Interruption
     from pipelines.progress import Progress
     from streamer.config import load
     from streamer.models import packs
 
-    out.mkdir(parents=True, exist_ok=True)
     clip = out / "demo.mp4"
-    composed = compose(clip, packs.build(packs.load_pack(models), device).detector)
     job = file.Job((str(clip),), out, out / "people.db", models, device, load())
-    with Progress() as progress:
-        result = file.run(job, progress)
+    file.check(job)
+    composed = compose(clip, packs.build(packs.load_pack(models), device).detector)
+    with Interruption() as stop, Progress() as progress:
+        result = file.run(job, progress, stop)
     file.tell(result, as_json=False)
-    print(evaluate.table(evaluate.score_folder(out, composed.labels)))
+    if not stop.is_set():
+        print(evaluate.table(evaluate.score_folder(out, composed.labels)))
     return result.exit_code
 
 

@@ -16,7 +16,7 @@ from pipelines.exits import DONE, SOME_FAILED, WARNING, exit_code
 from pipelines.interruption import Interruption
 from pipelines.progress import Progress
 from streamer.config import Config
-from streamer.errors import ConfigError
+from streamer.errors import ConfigError, SourceError, StoreError, StreamerError
 from streamer.processing.file import Done
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def run(job: Job, progress: Progress, stop: Interruption | None = None) -> Resul
     from streamer.processing.file import FileWorker
     from streamer.sources import expand
 
-    paths = expand(job.sources)
     check(job)
+    paths = _without_results(expand(job.sources), job)
     progress.inputs = len(paths)
     result = Result()
     with Library(job.library, create=True) as library:
@@ -91,6 +91,15 @@ def run(job: Job, progress: Progress, stop: Interruption | None = None) -> Resul
     return result
 
 
+def _without_results(paths: list[Path], job: Job) -> list[Path]:
+    """`paths` less what lies in the output folder and was not named itself: results are no input of the next run."""
+    out, named = job.out.resolve(), {Path(s) for s in job.sources}
+    kept = [p for p in paths if p in named or out not in p.resolve().parents]
+    if not kept:
+        raise SourceError(f"{', '.join(job.sources)}: holds nothing but results of earlier runs. Give another folder.")
+    return kept
+
+
 def check(job: Job) -> None:
     """ConfigError before any work: no such format or device, an output folder that cannot be written."""
     from streamer import reports
@@ -99,7 +108,8 @@ def check(job: Job) -> None:
     Device.parse(job.device)
 
     for name in job.formats:
-        reports.create(name)
+        if name not in reports.FORMATS or not reports.FORMATS[name].pictures:  # those want the frames
+            reports.create(name)
     try:
         job.out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=job.out):
@@ -113,7 +123,6 @@ def check(job: Job) -> None:
 def _write(job: Job, library: Library, result: Result) -> None:
     """Every source's folder, with the identities as they are at the end of the run. A failure to write is told."""
     from streamer.processing.results import source_folder, write_folder
-    from streamer.reports.atomic import ReportError
 
     taken: set[str] = set()
     for done in result.sources:
@@ -123,7 +132,9 @@ def _write(job: Job, library: Library, result: Result) -> None:
         try:
             write_folder(library, done.record, folder, job.formats)
             done.folder = str(folder)
-        except ReportError as error:
+        except StoreError:
+            raise
+        except StreamerError as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             done.error = error
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
+from streamer.items import Frame
 from streamer.library import Library
 from streamer.processing.file import now
 from streamer.processing.rundata import run_data
-from streamer.sources import stem
+from streamer.sources import open_source, stem
 from streamer.store import SourceRecord
 
 FORMATS = ("faces", "appearances", "people", "run", "html")
+
+
+def frames_again(source: SourceRecord) -> Iterator[Frame]:
+    """The frames of a source once more, from where it lies. SourceError when it is no longer there."""
+    with closing(open_source(source.path)) as reading:
+        yield from reading
 
 
 def source_folder(out: Path, path: Path, source: SourceRecord, taken: set[str]) -> Path:
@@ -44,11 +53,13 @@ def write_folder(
     from streamer import reports
 
     folder.mkdir(parents=True, exist_ok=True)
-    data = run_data(library, library.store.source(record), folder)
+    source = library.store.source(record)
+    data = run_data(library, source, folder)
     people = [p.id for p in data.people]
     written = []
     for form in dict.fromkeys((*usual, *formats)):
-        path = reports.write(form, data, folder)
+        draws = form in reports.FORMATS and reports.FORMATS[form].pictures
+        path = reports.write(form, data, folder, **({"frames": partial(frames_again, source)} if draws else {}))
         library.store.add_export(str(path.absolute()), people, now())
         written.append(path)
     for person in people:

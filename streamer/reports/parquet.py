@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ GROUP = 65_536  # rows of a row group: about 2 MB in memory
 class FacesParquet:
     """faces.parquet, zstd, written group by group."""
 
+    def __init__(self) -> None:
+        if find_spec("pyarrow") is None:  # said when the report is chosen, not after the work
+            raise ConfigError("Parquet needs pyarrow: pip install 'whowhen[frames]'.")
+
     def write(self, data: RunData, path: Path) -> None:
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError as error:
-            raise ConfigError("Parquet needs pyarrow: pip install 'whowhen[frames]'.") from error
+        import pyarrow
+        import pyarrow.parquet
+
         rows, schema = data.rows(), _schema(pyarrow)
         with (
             replacing(path) as part,

@@ -203,6 +203,17 @@ def test_by_force_and_with_other_options_a_video_is_done_again_in_its_place(clip
         assert {p.id for p in library.people()} == {1, 2}
 
 
+def test_results_are_no_input_of_the_next_run(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(clip, tmp_path / "a.mp4")
+    assert run(tmp_path, "-o", tmp_path / "out", "-q", "-f", "annotated") == 0
+    assert (tmp_path / "out" / "a" / "annotated.mp4").exists()
+    capsys.readouterr()
+    assert run(tmp_path, "-o", tmp_path / "out", "-q") == 0
+    assert capsys.readouterr().out.count("a.mp4: ") == 1
+    assert run(tmp_path / "out", "-o", tmp_path / "out", "-q") == 6
+    assert "holds nothing but results of earlier runs" in capsys.readouterr().err
+
+
 def test_two_videos_of_one_name_keep_two_folders(clip: Path, tmp_path: Path) -> None:
     for day in ("monday", "tuesday"):
         (tmp_path / day).mkdir()
