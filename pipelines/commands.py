@@ -107,6 +107,9 @@ def watch(
     settings: Settings = None,
     formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="More output formats.")] = None,
     duration: Annotated[float | None, typer.Option(min=0.0, help="Seconds to watch (default: until stopped).")] = None,
+    keep_unnamed: Annotated[
+        str, typer.Option(help="Erase people nobody named this long after they were last seen: 30d, 12h.")
+    ] = "",
     serve: Annotated[bool, typer.Option("--serve", help="Show the live page, on this machine only.")] = False,
     listen: Annotated[str | None, typer.Option(help="HOST:PORT of the live page (--serve is meant too).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object on stdout.")] = False,
@@ -115,6 +118,7 @@ def watch(
     """Watch live cameras: who comes and goes, all of them into one people library."""
     from pipelines import live
     from streamer.config import load
+    from streamer.library.retention import duration as duration_of
 
     job = live.Job(
         cameras=tuple(cameras),
@@ -126,6 +130,7 @@ def watch(
         formats=tuple(formats or ()),
         duration=duration,
         quiet=quiet,
+        keep_unnamed=duration_of(keep_unnamed) if keep_unnamed else None,
         serve={"listen": listen} if listen else {} if serve else None,
     )
     result = live.run(job)

@@ -46,7 +46,10 @@ def search(
         return
     columns = ("who", "person", "similarity", "match", "source", "time", "track")
     show(columns, [tuple(clock(r["time_s"]) if c == "time" else r[c] for c in columns) for r in rows])
+    also = [r for r in rows if r["match"] and (best is None or r["person"] != best.person)]
     remark(f"answer: {rows[matches.index(best)]['who'] if best is not None else 'nobody'}{_where(places)}")
+    for r in also:
+        remark(f"also like {r['who']} ({'track ' + str(r['track']) if r['person'] is None else r['person']})")
 
 
 def _row(found: Any, m: Any) -> dict[str, Any]:

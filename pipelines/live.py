@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipelines.cameras import apply_options, read_cameras
 from pipelines.exits import DONE, SOME_FAILED, UNREADABLE
 from pipelines.interruption import Interruption
 from streamer.config import Config
+from streamer.errors import StoreError
 from streamer.items import Event, Frame, Gap
 from streamer.watching import LIVE, Health, Seen
 
@@ -39,6 +41,7 @@ class Job:
     formats: tuple[str, ...] = ()
     duration: float | None = None
     quiet: bool = False
+    keep_unnamed: timedelta | None = None  # people without a name are erased this long after they were last seen
     serve: Mapping[str, Any] | None = None  # the live page is wanted, with these options before those of the file
 
 
@@ -120,6 +123,7 @@ class Words:
 def run(job: Job) -> Result:
     """Watches until the duration is over, a signal comes, or no camera is left; then writes the reports."""
     from streamer.library import Library
+    from streamer.library.retention import Retention
     from streamer.models import packs
     from streamer.processing.live import Live
     from streamer.sources.camera import CameraSource
@@ -134,11 +138,13 @@ def run(job: Job) -> Result:
     models = packs.build(packs.load_pack(job.models), job.device)
     console, clock = Console(job.quiet), WallClock()
     with Interruption(GRACE) as stop, Library(job.library, create=True) as library:
+        keep = Retention(library, job.keep_unnamed)
+        _erased(keep.apply())
         sources = {c.name: CameraSource(c.address, name=c.name, clock=clock, **c.options) for c in told.cameras}
         live = Live(library, models, job.config, sources, [console, *watching.observers], Words(console))
         watching.begin(live, library)
         with live:
-            _wait(live, stop, job.duration)
+            _wait(live, stop, job.duration, keep)
         watching.close()
         result = Result(stop.code or _code(live), problems=live.problems)
         _report(job, library, live, result)
@@ -162,12 +168,22 @@ def tell(result: Result, *, as_json: bool) -> None:
         print(f"  {p.label:24} {p.screen_time:8.1f} s")
 
 
-def _wait(live: Any, stop: Interruption, duration: float | None) -> None:
-    """Until it is over."""
+def _wait(live: Any, stop: Interruption, duration: float | None, keep: Any) -> None:
+    """Until it is over; people whose time is up are erased every hour."""
     end = None if duration is None else time.monotonic() + duration
     while live.running and not stop.wait(0.25):
         if end is not None and time.monotonic() >= end:
             return
+        if keep.due:
+            try:
+                _erased(live.decide(lambda _: keep.apply(live.clusterer), 60.0))
+            except StoreError as error:
+                print(f"StoreError: {error}", file=sys.stderr, flush=True)
+
+
+def _erased(tracks: int) -> None:
+    if tracks:
+        print(f"{tracks} tracks of people nobody named have expired and were erased", file=sys.stderr, flush=True)
 
 
 def _code(live: Any) -> int:

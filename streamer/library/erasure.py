@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def expire(
 ) -> int:
     """Erases tracks of people nobody named, and of nobody, that were last seen before `now - keep_unnamed`; how many.
 
-    A track of a camera is seen at `info["wall_start"]` plus its time, one of a file when the file was read.
+    A track of a camera is seen at its own time (seconds since 1970, UTC), one of a file when the file was read.
     A person goes as a whole when the last sighting is too old. `now` must carry a time zone.
     """
     limit = now - keep_unnamed
@@ -98,15 +98,10 @@ def expire(
 def _seen_at(store: Store, now: datetime) -> dict[int, datetime]:
     out: dict[int, datetime] = {}
     for source in store.sources():
-        wall = source.info.get("wall_start")
-        when = (
-            datetime.fromisoformat(wall or source.ended or source.began)
-            if wall or source.ended or source.began
-            else now
-        )
-        when = when if when.tzinfo else when.replace(tzinfo=now.tzinfo)
+        read = datetime.fromisoformat(source.ended or source.began) if source.ended or source.began else now
+        read = read if read.tzinfo else read.replace(tzinfo=now.tzinfo)
         for track in store.tracks(source.id):
-            out[track.id] = when + timedelta(seconds=track.end) if wall else when
+            out[track.id] = datetime.fromtimestamp(track.end, UTC) if source.kind == "live" else read
     return out
 
 

@@ -33,10 +33,15 @@ class Retention:
         self.library, self.keep, self.every = library, keep, every
         self._last: datetime | None = None
 
+    @property
+    def due(self) -> bool:
+        """Whether it is time to look again."""
+        return self.keep is not None and (self._last is None or self.library.clock() - self._last >= self.every)
+
     def apply(self, clusterer: Any = None) -> int:
         """How many tracks were erased; 0 at once when it is not time yet. `clusterer` is the one of the run."""
         now = self.library.clock()
-        if self.keep is None or (self._last is not None and now - self._last < self.every):
+        if self.keep is None or not self.due:
             return 0
         self._last = now
         return self.library.expire(self.keep, now=now, clusterer=clusterer)

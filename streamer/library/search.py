@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from streamer.clustering.remerge import vetoed
 from streamer.items import F32, F64
 from streamer.ledger import View
 from streamer.store import Store
@@ -140,9 +142,24 @@ def questions(
     low = bar(model[2], merge) - (
         0.15 if model[2] == "cosine" else 0.1
     )  # under the merge bar by this much nobody is alike
-    out = _pairs(people, middle, model[2], low, seconds, answered)
+    out = _pairs(people, middle, model[2], low, seconds, answered | _together(store, view, members))
     out += [q for q in _strays(people, middle, members, model[2], lengths) if q.track not in sure]
     return sorted(out, key=lambda q: (-q.seconds, q.kind, q.subject, -q.similarity, q.a, q.b, q.track or 0))[:limit]
+
+
+def _together(store: Store, view: View, members: Mapping[int, tuple[list[int], F32]]) -> set[tuple[int, int]]:
+    """Pairs of people seen in one frame so often that nobody needs to be asked."""
+    seen: Counter[tuple[int, int]] = Counter()
+    for t, u in store.cannot_links():
+        a, b = view.labels.get(t), view.labels.get(u)
+        if a is not None and b is not None and a != b:
+            seen[min(a, b), max(a, b)] += 1
+    pairs = [p for p in seen if p[0] in members and p[1] in members]
+    if not pairs:
+        return set()
+    often = np.array([seen[p] for p in pairs])
+    left, right = (np.array([len(members[p[k]][0]) for p in pairs]) for k in (0, 1))
+    return {p for p, no in zip(pairs, vetoed(often, left, right).tolist(), strict=True) if no}
 
 
 def _pairs(

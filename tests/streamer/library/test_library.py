@@ -355,7 +355,7 @@ def test_an_erasure_cut_off_before_the_rewrite_is_finished_at_the_next_start(
 
 def test_old_unnamed_people_expire_and_named_ones_stay(library: Library) -> None:
     library.name(1, "Ann")
-    run(library, [2, 5], "late", kind="live", info={"wall_start": (NOON + timedelta(days=20)).isoformat()})
+    run(library, [2, 5], "late", kind="live", at=(NOON + timedelta(days=20)).timestamp())
     assert library.expire(timedelta(days=30), now=NOON + timedelta(days=10)) == 0
     assert library.expire(timedelta(days=30), now=NOON + timedelta(days=31)) == 1  # person 3; person 2 was seen later
     assert {p.id for p in library.people()} == {1, 2, 4}

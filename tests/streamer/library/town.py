@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,12 @@ def tracklet(track: Track, cannot_link: frozenset[int] = frozenset()) -> Trackle
 
 def run(
     library: Library, people: Sequence[int], name: str = "clip", *, step: int = 20, each: int = 10, finish: bool = True,
-    content: str = "", batch: int = 4, kind: str = "file", info: dict[str, Any] | None = None,
+    content: str = "", batch: int = 4, kind: str = "file", info: dict[str, Any] | None = None, at: float = 0.0,
 ) -> list[int]:  # fmt: skip
-    """One source in which track k shows people[k], `each` frames from frame k * step; the track numbers."""
+    """One source in which track k shows people[k], `each` frames from frame k * step; the track numbers.
+
+    `at` is the time of frame 0.
+    """
     store = library.store
     clusterer = library.clusterer(make)
     source = store.begin_source(
@@ -52,6 +56,7 @@ def run(
     )
     first = store.next_track()
     tracks = [make_track(first + k, p, k * step, each, source=source.name) for k, p in enumerate(people)]
+    tracks = [replace(t, rows=replace(t.rows, times=t.rows.times + at)) for t in tracks]
     for k in range(0, len(tracks), batch):
         part = [tracklet(t) for t in tracks[k : k + batch]]
         vectors = {t.id: t.embedding for t in part}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from streamer.config import Config
 from streamer.errors import StoreError
 from streamer.items import Assigned
 from streamer.library import Library
+from streamer.library.retention import Retention
 from streamer.models import packs
 from streamer.processing import live as module
 from streamer.processing.live import Live
@@ -135,6 +137,22 @@ def test_a_second_run_goes_on_with_the_camera(path: Path) -> None:
         assert frames == sorted(set(frames))
         assert [p.id for p in library.people()] == [1, 2]
         assert library.store.gaps(source.id)[0].reason == "not watched"
+
+
+def test_people_nobody_named_expire_while_cameras_run(path: Path) -> None:
+    play(path, [Reel(pair())])
+    with Library(path) as library:
+        library.name(1, "Ann")
+        library.clock = lambda: datetime.fromtimestamp(EPOCH, UTC) + timedelta(days=31)
+        reel = Reel(one(1), name="door")
+        live = Live(library, models(), Config(), {"door": reel})
+        keep = Retention(library, timedelta(days=30))
+        with live:
+            assert reel.done.wait(WAIT)
+            assert live.decide(lambda _: keep.apply(live.clusterer)) == 1
+        assert [(p.name, p.sources) for p in library.people()] == [("Ann", ("hall", "door"))]
+        assert library.store.buried() == [2]
+        assert library.store.verify() == []
 
 
 def later_gap(reel: Reel) -> Any:
