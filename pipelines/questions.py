@@ -24,6 +24,9 @@ def review(
     ask: Annotated[
         bool | None, typer.Option("--ask/--list", help="Ask, or only list (default: ask on a terminal).")
     ] = None,
+    structure: Annotated[
+        bool, typer.Option("--structure", help="Also ask what HDBSCAN would, which knows no threshold (slower).")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Open questions, those first that settle most screen time, and how much is settled after each.
@@ -34,6 +37,10 @@ def review(
     with opened(library, readonly=not asks) as found:
         bar = merge_bar if merge_bar is not None else libraries.thresholds(models)["merge"]
         questions = found.review(merge=bar, limit=10**9)
+        if structure:
+            asked = {(q.kind, q.a, q.b, q.track) for q in questions}
+            questions += [q for q in found.structure() if (q.kind, q.a, q.b, q.track) not in asked]
+            questions.sort(key=lambda q: -q.seconds)
         screen = sum(p.screen_time for p in found.people())
         settled = _settled(questions, screen)
         if asks:

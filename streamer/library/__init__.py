@@ -272,6 +272,14 @@ class Library:
         self._view = None
         return person
 
+    def structure(self) -> list[Any]:
+        """`Question`s that HDBSCAN asks over the clusterer's exemplars; few of them have "yes" for an answer."""
+        from streamer.library.structure import structure
+
+        seconds = {p.id: p.screen_time for p in self.people()}
+        lengths = {t.id: t.end - t.start for t in self.store.tracks()}
+        return structure(self.store, self.view, seconds, lengths, self._answered(), self._sure())
+
     def review(self, *, merge: float, limit: int = 50) -> list[Any]:
         """Open `Question`s, those that settle most screen time first."""
         from streamer.library.search import questions

@@ -393,3 +393,19 @@ def test_faces_are_the_best_of_each_track(library: Library) -> None:
     assert [(t, n) for t, n, _ in faces] == [(1, 1), (3, 1)]
     assert all(data[:2] == b"\xff\xd8" for _, _, data in faces)
     assert np.asarray(drawing(1, 0)).shape == (24, 24, 3)
+
+
+def test_structure_asks_about_pieces_of_one_person_until_it_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = [1, 2, 3, 4] * 12
+    monkeypatch.setattr("tests.streamer.library.town.make", lambda: make(link=0.99, merge=0.985))
+    with opened(tmp_path / "people.db") as library:
+        tracks = dict(zip(run(library, drawn, step=40), drawn, strict=True))
+        assert len(library.people()) > 4  # the thresholds were far too strict
+        asked = [q for q in library.structure() if q.kind == "same"]
+        assert asked
+        for q in asked:
+            assert {tracks[t] for t in library.tracks(q.a)} == {tracks[t] for t in library.tracks(q.b)}
+        library.not_same(asked[0].a, asked[0].b)
+        assert asked[0] not in library.structure()
