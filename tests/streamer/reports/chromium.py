@@ -108,8 +108,10 @@ class Browser:
         for step in ("keyDown", "keyUp"):
             self.ask("Input.dispatchKeyEvent", type=step, key=name, code=name)
 
-    def picture(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot", captureBeyondViewport=True)["data"]))
+    def shot(self, width: int, height: int) -> bytes:
+        """PNG of the upper left part of the page."""
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        return base64.b64decode(self.ask("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)["data"])
 
     def complaints(self) -> list[str]:
         """Errors of the console and the content security policy so far."""
