@@ -11,7 +11,8 @@ from streamer.items import Appearance
 from streamer.reports.base import FaceCard, PersonEntry, RunData, SourceEntry, UnsurePair
 from streamer.reports.escape import one_line
 from streamer.reports.layout import count, covered, grouped, span, spoken
-from streamer.reports.timecode import Clock, clock
+from streamer.reports.tables import timecode
+from streamer.reports.timecode import Clock
 
 
 def lead(data: RunData, people: Sequence[PersonEntry]) -> str:
@@ -85,9 +86,7 @@ def _range(data: RunData, p: PersonEntry, names: Sequence[str]) -> str:
 
 
 def _timecode(source: SourceEntry, seconds: float) -> str:
-    if not source.fps:
-        return clock(seconds - source.start)
-    return Clock.of(source.fps, source.start, source.start_timecode).text(seconds)
+    return timecode(source, Clock.of(source.fps, source.start, source.start_timecode), seconds)
 
 
 def _face(number: int, card: FaceCard, p: PersonEntry, data: RunData) -> dict[str, Any]:

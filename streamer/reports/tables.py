@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -61,10 +62,20 @@ def _lines(data: RunData, appearances: Iterable[Appearance], names: dict[int, st
 
 
 def timecodes(source: SourceEntry, at: Clock, appearance: Appearance) -> tuple[str, str]:
-    """In and out timecode; HH:MM:SS.mmm since the first frame where the source has no frame rate."""
-    if not source.fps:
-        return clock(appearance.start - source.start), clock(appearance.end - source.start)
-    return at.text(appearance.start), at.text(appearance.end)
+    """In and out timecode, as `timecode` writes it."""
+    return timecode(source, at, appearance.start), timecode(source, at, appearance.end)
+
+
+def timecode(source: SourceEntry, at: Clock, seconds: float) -> str:
+    """HH:MM:SS:FF; HH:MM:SS.mmm since the first frame where the rate is unknown or no timecode counts it.
+
+    A camera has the time of day instead, ISO 8601 in UTC.
+    """
+    if source.live:
+        return datetime.fromtimestamp(round(seconds, 3), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if not source.fps or not at.rate.counted:
+        return clock(seconds - source.start)
+    return at.text(seconds)
 
 
 class PeopleTable:

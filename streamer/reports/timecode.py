@@ -38,6 +38,11 @@ class Rate:
     def ntsc(self) -> bool:
         return self.fps.denominator == 1001
 
+    @property
+    def counted(self) -> bool:
+        """Whether timecode counts at this rate: whole or NTSC; at 12.5 a second of timecode is not a second."""
+        return self.fps.denominator in (1, 1001)
+
     @classmethod
     def near(cls, fps: float | None, drop: bool | None = None) -> Rate:
         """The exact rate meant by a nominal one: 29.97 is 30000/1001, 23.976 is 24000/1001, None is 25.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,24 @@ def test_without_a_frame_rate_the_timecode_is_a_clock(tmp_path: Path) -> None:
     looks = (Appearance(film.name, 1, 62.25, 63.0, (1,), 18, 0.9),)
     path = reports.write("appearances", RunData("x", (film,), appearances=looks), tmp_path / "a.csv")
     assert next(csv.DictReader(path.read_text().splitlines()))["tc_in"] == "00:01:01.250"
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"fps": 12.5}, "00:01:01.250"),  # 12 numbers a second would be 2.5 s ahead after a minute
+        ({"fps": 16.05}, "00:01:01.250"),
+        ({"fps": 23.976}, "00:01:01:05"),
+        ({"live": True, "start": 1_700_000_000.0, "fps": 25.0}, "2023-11-14T22:14:21.250Z"),
+    ],
+)
+def test_timecode_is_written_where_it_counts_and_cameras_have_the_time_of_day(
+    changes: dict[str, Any], text: str, tmp_path: Path
+) -> None:
+    film = source(**{"start": 0.0, **changes})
+    looks = (Appearance(film.name, 1, film.start + 61.25, film.start + 63.0, (1,), 18, 0.9),)
+    path = reports.write("appearances", RunData("x", (film,), appearances=looks), tmp_path / "a.csv")
+    assert next(csv.DictReader(path.read_text().splitlines()))["tc_in"] == text
 
 
 def test_hostile_names_are_inert_in_every_cell_and_read_back(tmp_path: Path) -> None:
