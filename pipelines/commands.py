@@ -65,6 +65,7 @@ def run(
     keep_unnamed: Annotated[
         str, typer.Option(help="Erase people nobody named this long after they were last seen: 30d, 12h.")
     ] = "",
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Files read at a time; the result is the same.")] = 1,
     inline: Annotated[bool, typer.Option(help="One thread, same result (for debugging).")] = False,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
@@ -86,6 +87,7 @@ def run(
         config=load(preset, config, tuple(settings or ())),
         formats=tuple(formats or ()),
         force=force,
+        jobs=jobs,
         inline=inline,
         keep_unnamed=duration(keep_unnamed) if keep_unnamed else None,
     )

@@ -36,6 +36,7 @@ class Job:
     formats: tuple[str, ...] = ()
     force: bool = False
     keep_unnamed: timedelta | None = None  # people without a name are erased this long after they were last seen
+    jobs: int = 1  # sources read and followed at a time; the result is the same
     inline: bool = False  # one thread instead of one per stage; the result is the same
 
 
@@ -79,9 +80,10 @@ def run(job: Job, progress: Progress, stop: Interruption | None = None) -> Resul
             library, models, job.config, progress,
             inline=job.inline, force=job.force, keep_unnamed=job.keep_unnamed, stop=stop,
         )  # fmt: skip
-        for path in paths:
-            result.sources.append(worker.one(path))
+        for done in worker.all(paths, job.jobs):
+            result.sources.append(done)
             library.refresh()
+        progress.note(*progress.throughput())
         _write(job, library, result)
         result.people = _people(library, result)
     if stop is not None and stop.is_set():

@@ -110,6 +110,17 @@ class Progress:
         fps = sum(x.frames for x in self.sources.values()) / spent
         return f"{fps:.0f} fps, {s.faces} faces, {s.people} people"
 
+    def throughput(self) -> list[str]:
+        """One line: what was read, how fast, and how many times as fast as it plays; none where nothing was read."""
+        frames, seconds = (sum(getattr(s, k) for s in self.sources.values()) for k in ("frames", "done"))
+        spent = max(time.monotonic() - self._began, 1e-6)
+        if not frames:
+            return []
+        return [
+            f"{frames} frames of {len(self.sources)} inputs in {spoken(spent)}: {frames / spent:.0f} frames a second, "
+            f"{seconds / spent:.1f} times as fast as they play"
+        ]
+
     def eta(self) -> float | None:
         """Seconds left for all inputs at the measured rate, those not yet opened taken as long as the others.
 

@@ -166,6 +166,12 @@ class Track:
     def end(self) -> float:
         return float(self.rows.times[-1])
 
+    @property
+    def nbytes(self) -> int:
+        """What keeping it costs: its rows, and the pictures of its best faces."""
+        pictures = sum(s.crop.nbytes + (0 if s.thumbnail is None else s.thumbnail.nbytes) for s in self.samples)
+        return 37 * len(self.rows) + pictures
+
 
 @dataclass(frozen=True, slots=True)
 class Tracklet:

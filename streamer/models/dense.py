@@ -136,7 +136,10 @@ class DenseDetector(ABC):
 
     def _run_floats(self, images: Sequence[U8], content: tuple[int, int], size: tuple[int, int]) -> list[Array]:
         waiting = self._buffers.setdefault((len(images), *content), [])  # the padding of a buffer is written once
-        blob = waiting.pop() if waiting else self._blank(len(images), size[1], size[0])
+        try:  # not "if waiting": another thread may take the last one in between
+            blob = waiting.pop()
+        except IndexError:
+            blob = self._blank(len(images), size[1], size[0])
         for i, image in enumerate(images):
             self.pixels.write(image, blob[i])
         outputs = self.session.run_rows(blob, self.arrange)

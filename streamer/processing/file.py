@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,14 +16,13 @@ from streamer.errors import SourceError, StageError, StoreError, StreamerError
 from streamer.flow.inline import StopSignal, run_inline
 from streamer.flow.stage import Stage
 from streamer.flow.threaded import run_threaded
-from streamer.items import Assigned, Dissolved, Event, Frame, Merged, Track
+from streamer.items import Assigned, Dissolved, Event, Merged, Track
 from streamer.library import Library
 from streamer.library.retention import Retention
 from streamer.processing.base import Listener, Silent, SourceProgress
 from streamer.processing.calibration import self_calibration, stats_of
 from streamer.processing.manifest import manifest, run_stats
-
-PATIENCE_S = 1.5  # waited twice for a read that hangs: with the reports it leaves 10 s for the end of a run
+from streamer.processing.reading import PATIENCE_S, ReadAhead, Reading
 
 
 @dataclass(slots=True)
@@ -66,6 +65,7 @@ class FileWorker:
         self.listener: Listener = listener or Silent()
         self.inline, self.force, self.stop = inline, force, stop
         self.store = library.store
+        self._ahead: ReadAhead | None = None
         self._seen: set[str] = set()  # contents of this run: a copy is not done twice, also by force
         e = models.embedder
         self.store.check_model(e.model, e.dimension, e.metric, e.template)
@@ -136,33 +136,51 @@ class FileWorker:
             self.store.discard_unfinished()
             self.clusterer = self.library.clusterer(self._fresh)  # without what the source taught it
 
-    def _open(self, path: Path, content: str) -> Done:
-        from streamer.sources import open_source
-
-        source = open_source(path, **self.config.component("source"))
+    def all(self, paths: Sequence[Path], jobs: int = 1) -> Iterator[Done]:
+        """`one` for every path, in order; `jobs` of them are read and followed at a time. The result is the same."""
+        if jobs <= 1 or self.inline:
+            yield from (self.one(path) for path in paths)
+            return
+        self._ahead = ReadAhead(jobs, self.config, self.models, self.listener, self.stop)
         try:
-            return self._process(path, source, content)
+            for number, path in enumerate(paths):
+                if not self._stopped:
+                    self._ahead.begin(self._to_do(paths[number:]))
+                yield self.one(path)
         finally:
-            source.close()
+            self._ahead.close()
+            self._ahead = None
 
-    def _process(self, path: Path, source: Any, content: str) -> Done:
-        from streamer.stages import Assign, Embed, Follow
-        from streamer.tracking.stride import RecallCheck
+    def _to_do(self, paths: Sequence[Path]) -> Iterator[Path]:
+        """Those that are not done already; an unreadable one is left to its turn."""
+        planned = set(self._seen)
+        for path in paths:
+            with contextlib.suppress(StreamerError):
+                content = content_digest(path)
+                known = self.store.find_source(content, self.digest) if not self.force else None
+                if content not in planned and (known is None or known.status == "running"):
+                    planned.add(content)
+                    yield path
 
-        shown = self.listener.source(str(path))
-        shown.total, shown.state = source.info.duration, "running"
+    def _open(self, path: Path, content: str) -> Done:
+        reading = self._ahead.take(path) if self._ahead is not None else None
+        if reading is None:
+            reading = Reading(path, self.config, self.models, self.listener)
+        try:
+            return self._process(path, reading, content)
+        finally:
+            reading.close()
+
+    def _process(self, path: Path, reading: Reading, content: str) -> Done:
+        from streamer.stages import Assign, Embed
+
+        shown, source = reading.shown, reading.source
         began = time.process_time()
-        make = self.config.make
         calibration = self_calibration(self.config, self.models.embedder, self.store)
         known = calibration.result()
         self.clusterer.retune(known.link, known.merge)
         record = self._begin(path, source.info, content)
-        stride, score = make("stride"), self.models.detector.score
-        tracker = make("tracker", high=score, confirm=score + 0.1 * (1 - score))
-        check = RecallCheck(least=score) if stride.is_sparse else None
-        follow = Follow(self.models.detector, self.models.embedder.template, tracker, make("shots"), stride, check)
         embed = Embed(self.models.embedder, self.models.quality, self.store.next_track())
-        frames = _Told(source, shown, self.listener, follow)
         people: set[int] = set()
 
         def keep(outcome: Any) -> None:
@@ -170,19 +188,22 @@ class FileWorker:
             shown.tracks += len(outcome.tracks)
             shown.people = _count(people, outcome.events)
 
-        chain: list[Stage] = [follow, embed, Assign(self.clusterer, calibration)]
+        chain: list[Stage] = [*reading.stages, embed, Assign(self.clusterer, calibration)]
         if self.inline:
-            flow = run_inline(frames, chain, keep, stop=self.stop)
+            flow = run_inline(reading.items, chain, keep, stop=self.stop)
         else:
-            flow = run_threaded(frames, chain, keep, stop=self.stop, patience=PATIENCE_S)
-        if self._stopped and not frames.complete:
+            flow = run_threaded(reading.items, chain, keep, stop=self.stop, patience=PATIENCE_S)
+        if self._stopped and not reading.complete:
             self._take_back()
             shown.state = "interrupted"
             return Done(str(path), "interrupted")
-        shown.faces = follow.faces
-        stats = run_stats(source, follow, embed, time.process_time() - began)
+        shown.faces = reading.follow.faces
+        seconds = {s.name: s.cpu_s for s in flow.stages} | (reading.seconds or {})
+        # beside others the process' own clock says nothing of this source
+        cpu = time.process_time() - began if reading.seconds is None else sum(seconds.values())
+        stats = run_stats(source, reading.follow, embed, cpu)
         stats["calibration"] = stats_of(calibration)
-        stats["stages"] = {s.name: round(s.cpu_s, 3) for s in flow.stages}
+        stats["stages"] = {name: round(value, 3) for name, value in seconds.items()}
         return self._finish(path, source, record, content, stats, shown)
 
     def _begin(self, path: Path, info: Any, content: str) -> int:
@@ -216,27 +237,6 @@ class FileWorker:
             cannot_links=[(t.id, other) for t in lets for other in t.cannot_link],
             position=max((t.end for t in tracks), default=None),
         )  # fmt: skip
-
-
-class _Told:
-    """The frames of a source, with the progress kept up to date. `complete` once all were given."""
-
-    def __init__(self, source: Any, shown: SourceProgress, listener: Listener, follow: Any) -> None:
-        self._source, self._shown, self._listener, self._follow = source, shown, listener, follow
-        self._closed = self.complete = False
-
-    def __iter__(self) -> Iterator[Frame]:
-        shown, start = self._shown, self._source.info.start
-        for frame in self._source:
-            yield frame
-            shown.done, shown.frames, shown.faces = frame.time - start, frame.index + 1, self._follow.faces
-            self._listener.tick(shown.name)
-        self.complete = not self._closed
-
-    def close(self) -> None:
-        """Ends the reading, also from another thread."""
-        self._closed = True
-        self._source.close()
 
 
 def _count(people: set[int], events: Iterable[Event]) -> int:
