@@ -204,9 +204,10 @@ def bench(
 
 def _rest() -> None:
     """The commands that live in modules of their own."""
-    from pipelines import doctor, export, known, lab, models, people, photo_folder, query, recluster
+    from pipelines import doctor, export, known, lab, models, names, people, photo_folder, query, recluster
 
     app.add_typer(lab.app, name="lab", help="Compare clusterings, detectors and embedders on your own faces.")
+    people.app.command("names")(names.names)
     app.add_typer(people.app, name="people")
     app.add_typer(models.app, name="models")
     app.command("doctor")(doctor.doctor)

@@ -29,6 +29,8 @@ MOST_CARDS = 200
 MOST_ROWS = 60  # of one timeline
 MOST_LINES = 2_000  # of the table of appearances
 PICTURE_BUDGET = 2_600_000  # bytes of JPEG; base64 makes 3.5 MB of it, which leaves room below 5 MB
+LARGEST, LEAST_PICTURES = 4_700_000, 800_000  # bytes of a page with style and script taken off; of JPEG in any case
+BAR, LINE = 175, 260  # bytes of an appearance in the timeline, and in the table, measured on long films
 MANIFEST_CHARACTERS = 200_000
 MOMENT_SIDE, MOMENT_QUALITY = 72, 74  # pixels, JPEG quality: 1.6 kB each, so 1,500 of them fit beside the cards
 
@@ -60,8 +62,9 @@ class HtmlReport:
     def _view(self, data: RunData) -> dict[str, Any]:
         css, js = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
         people = data.shown()
-        pictures, spent = self._pictures(data)
-        moments = _moments(data, pictures, PICTURE_BUDGET - spent)
+        budget = _budget(len(data.appearances))
+        pictures, spent = self._pictures(data, budget)
+        moments = _moments(data, pictures, budget - spent)
         colours = {p.id: i % COLOURS for i, p in enumerate(people)}
         timelines = Timelines(data, colours, pictures, {track: i for i, track in enumerate(moments)})
         by_name = by_source(data.shown_appearances())
@@ -99,7 +102,7 @@ class HtmlReport:
             "payload": _payload(data.sources, timelines.told, list(moments.values())),
         }
 
-    def _pictures(self, data: RunData) -> tuple[dict[int, list[tuple[int, FaceCard]]], int]:
+    def _pictures(self, data: RunData, budget: int) -> tuple[dict[int, list[tuple[int, FaceCard]]], int]:
         """person -> (number on the page, picture), within the budget: all best faces first, then second ones; bytes."""
         out: dict[int, list[tuple[int, FaceCard]]] = {}
         people, spent, number = data.shown()[:MOST_CARDS], 0, 0
@@ -108,12 +111,18 @@ class HtmlReport:
                 if turn >= len(p.faces):
                     continue
                 jpeg = shrink(p.faces[turn].jpeg, self.side if turn == 0 else self.side * 3 // 4, self.quality)
-                if not jpeg or spent + len(jpeg) > PICTURE_BUDGET:
+                if not jpeg or spent + len(jpeg) > budget:
                     continue
                 card = p.faces[turn]
                 out.setdefault(p.id, []).append((number, replace(card, jpeg=jpeg)))
                 spent, number = spent + len(jpeg), number + 1
         return out, spent
+
+
+def _budget(appearances: int) -> int:
+    """Bytes of JPEG a page may hold beside so many appearances."""
+    text = appearances * BAR + min(appearances, MOST_LINES) * LINE
+    return max(LEAST_PICTURES, min(PICTURE_BUDGET, (LARGEST - text) * 3 // 4))
 
 
 def _moments(data: RunData, shown: Mapping[int, list[tuple[int, FaceCard]]], budget: int) -> dict[int, bytes]:

@@ -158,7 +158,14 @@ def unseen(s: SourceEntry) -> dict[str, Any]:
         {"title": "Faces set aside", "rows": rejected, "empty": "None.", "note": _unassigned(n.unassigned)},
         {"title": "Where the detector looked", "rows": _strides(s), "note": _edges(s), "empty": "Not recorded."},
     ]  # fmt: skip
-    return {"name": s.name, "warnings": [one_line(w) for w in n.warnings], "blocks": blocks}
+    lost = n.failed + sum(n.dropped.values())
+    lead = ", ".join(p for p in (
+        count(len(stretches), "stretch", "stretches") + " not seen" if stretches else "",
+        count(lost, "frame") + " lost" if lost else "",
+        count(sum(n.rejected.values()), "face") + " set aside" if any(n.rejected.values()) else "",
+    ) if p)  # fmt: skip
+    warnings = [one_line(w) for w in n.warnings]
+    return {"name": s.name, "lead": lead or "all of it was read", "warnings": warnings, "blocks": blocks}
 
 
 def _tally(key: str, value: int) -> dict[str, str]:

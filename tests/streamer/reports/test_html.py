@@ -168,6 +168,14 @@ def test_two_hours_and_fifty_people_stay_below_five_megabytes(tmp_path: Path) ->
     assert reports.write("html", long_run(), tmp_path).stat().st_size < 5_000_000
 
 
+def test_many_long_films_stay_below_five_megabytes_too(tmp_path: Path) -> None:
+    one = long_run()
+    films = tuple(replace(one.sources[0], name=f"{i}.mp4") for i in range(8))
+    looks = tuple(replace(a, source=s.name) for s in films for a in one.appearances)
+    data = replace(one, sources=films, appearances=looks)
+    assert reports.write("html", data, tmp_path).stat().st_size < 5_000_000
+
+
 def test_the_picture_budget_gives_everybody_a_face_before_anybody_a_second() -> None:
     import cv2
     import numpy as np
