@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pipelines.announcer import Announcer, Onlooker, corrections
+from pipelines.recording import Recorder
 from pipelines.sinks import Sink, make_sinks
 from streamer.config import checked, load_class
 from streamer.errors import StoreError
@@ -35,6 +37,7 @@ class Attendance:
     announcer: Announcer | None = None
     page: Any = None
     live: Deciding | None = None
+    recorder: Recorder | None = None
 
     def begin(self, live: Deciding, library: Any) -> None:
         """Names and corrections of the library count from now on, and the page can change it through `live`."""
@@ -51,6 +54,10 @@ class Attendance:
 
     def decide(self, what: str, told: dict[str, Any]) -> dict[str, Any]:
         """A word from the page; what became of it. StreamerError where it cannot be."""
+        if what == "keep":
+            if self.recorder is None:
+                raise StoreError("Nothing is recorded: there is no block `record:`.")
+            return {"kept": self.recorder.keep(told["stay"])}
         if self.live is None or self.announcer is None:
             raise StoreError("The run has not begun yet.")
         done, said = self.live.decide(lambda library: (_decided(library, what, told), corrections(library)))
@@ -77,7 +84,7 @@ def attend(
     serving = None if wanted is None else _made(SERVE, wanted, f"{origin}: serve")
     recorder = None
     if "record" in blocks:
-        recorder = _made(RECORD, blocks["record"] or {}, f"{origin}: record").recorder(folder)
+        recorder = _made(RECORD, blocks["record"] or {}, f"{origin}: record").recorder(folder, _say)
     sinks = make_sinks(blocks.get("sinks") or [], folder, origin=f"{origin}: sinks")
     if serving is None and recorder is None and not sinks:
         return Attendance()
@@ -85,14 +92,14 @@ def attend(
 
 
 def _attendance(rules: Rules, sinks: list[Sink], recorder: Any, serving: Any, cameras: Sequence[str]) -> Attendance:
-    out = Attendance()
+    out = Attendance(recorder=recorder)
     onlookers: list[Onlooker] = [] if recorder is None else [recorder]
     if serving is not None:
         from pipelines.web.board import Board
         from pipelines.web.server import PageServer
 
-        board = Board(cameras)
-        out.page = PageServer(serving, board, out.decide, lambda: [s.figures() for s in sinks])
+        board, told = Board(cameras), [*sinks, *([] if recorder is None else [recorder])]
+        out.page = PageServer(serving, board, out.decide, lambda: [s.figures() for s in told])
         onlookers.append(board)
     out.announcer = Announcer(rules, sinks, onlookers)
     out.observers.append(out.announcer)
@@ -101,6 +108,10 @@ def _attendance(rules: Rules, sinks: list[Sink], recorder: Any, serving: Any, ca
 
 def _made(target: str, block: Any, place: str) -> Any:
     return load_class(target)(**checked(target, block, place, without=("environment",)))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _decided(library: Any, what: str, told: dict[str, Any]) -> dict[str, Any]:

@@ -147,6 +147,8 @@ def checked(what: str, told: Any) -> dict[str, Any]:
     """The arguments of a decision; ValueError for anything else."""
     if what == "undo" and told == {}:
         return {}
+    if what == "keep" and isinstance(told, dict) and set(told) == {"stay"} and parse_key(str(told["stay"])):
+        return {"stay": str(told["stay"])}
     person = told.get("person") if isinstance(told, dict) else None
     if isinstance(person, bool) or not isinstance(person, int) or person < 1:
         raise ValueError("person")

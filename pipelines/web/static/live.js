@@ -34,7 +34,7 @@ async function begin() {
     book.stays = new Map(state.stays.map((s) => [s.id, s]));
     book.names = new Map(Object.entries(state.names).map(([p, n]) => [Number(p), n]));
     book.health = new Map(state.health.map((h) => [h.camera, h]));
-    book.gaps = state.gaps; book.key = state.key; book.writable = state.writable;
+    book.gaps = state.gaps; book.key = state.key; book.writable = state.writable; book.recording = state.sinks.some((s) => s.name === "record");
     state.cameras.forEach(tile);
     drawSinks(state.sinks);
     listen();
@@ -98,7 +98,8 @@ function drawHere(here, time) {
     const where = li.querySelector(".where");
     where.textContent = `${s.camera} · ${span(time - s.start)}`;
     where.classList.toggle("stranger", s.unknown);
-    const button = li.querySelector("button");
+    li.querySelector(".keep").hidden = !book.recording;
+    const button = li.querySelector(".ask");
     button.hidden = !book.writable || s.person == null;
     button.textContent = book.names.get(s.person) ? "Rename" : "Who?";
     button.setAttribute("aria-label", `Name ${label(s.person)}`);
@@ -112,7 +113,8 @@ function card(id) {
   img.addEventListener("error", () => { img.classList.add("none"); setTimeout(() => { img.src = `/api/face/${id}?${Date.now()}`; }, 1500); });
   img.addEventListener("load", () => img.classList.remove("none"));
   const li = el("li", {}, img, el("div", { class: "about" }, el("span", { class: "name" }), el("span", { class: "where" })),
-    el("button", { type: "button", onclick: () => name(book.stays.get(id)?.person, id) }));
+    el("button", { type: "button", class: "keep", title: "Keep the recording of this", onclick: async (e) => { const b = e.currentTarget; if (await decide("keep", { stay: id })) { b.textContent = "Kept"; b.disabled = true; } } }, "Keep"),
+    el("button", { type: "button", class: "ask", onclick: () => name(book.stays.get(id)?.person, id) }));
   li.dataset.stay = id;
   return li;
 }
