@@ -90,7 +90,7 @@ class Page:
 
     async def face(self, request: Request) -> Response:
         data = self.board.face(request.path_params["stay"])
-        return _missing() if data is None else Response(data, media_type="image/jpeg")
+        return Response(status_code=204) if data is None else Response(data, media_type="image/jpeg")
 
     async def decision(self, request: Request) -> Response:
         if self.decide is None:

@@ -82,6 +82,7 @@ function draw() {
   drawHere(here, time);
   drawHour(stays, time);
   drawHealth(time);
+  for (const t of tiles.values()) if (t.about) boxes(t, t.about); // a name may have changed
   const live = [...book.health.values()].filter((h) => h.state === "live").length, people = new Set(here.map((s) => s.person)).size;
   $("lead").textContent = `${people === 1 ? "1 person" : `${people} people`} in view · ${live} of ${tiles.size} ${tiles.size === 1 ? "camera" : "cameras"} live · ${clock(time)}`;
 }
@@ -202,6 +203,7 @@ async function watch(camera, t) {
         t.canvas.getContext("2d").drawImage(picture, 0, 0);
         picture.close();
         t.number = about.number;
+        t.about = about;
         boxes(t, about);
       } else if (answer.status !== 204) pause = 2000;
     } catch { pause = 2000; }
@@ -214,14 +216,14 @@ function boxes(t, about) {
   const size = about.width / 42, old = t.faces;
   t.faces = new Map();
   for (const f of about.faces) {
-    const key = f.stay || f.box.join(), text = f.person == null ? "…" : label(f.person), [x1, y1, x2, y2] = f.box;
+    const key = f.stay || f.box.join(), person = book.stays.get(f.stay)?.person ?? f.person, text = person == null ? "…" : label(person), [x1, y1, x2, y2] = f.box;
     const g = old.get(key) ?? face(f);
     old.delete(key); t.faces.set(key, g);
-    g.setAttribute("aria-label", text); g.dataset.person = f.person ?? "";
+    g.setAttribute("aria-label", text); g.dataset.person = person ?? "";
     const [hit, box, chip, words] = g.children, w = text.length * size * .61 + size, h = size * 1.5;
     const x = Math.min(Math.max(0, x1), Math.max(0, about.width - w)), y = y1 > h + 2 ? y1 - h - 2 : Math.min(y2 + 2, about.height - h);
     for (const r of [hit, box]) { r.setAttribute("x", x1); r.setAttribute("y", y1); r.setAttribute("width", Math.max(0, x2 - x1)); r.setAttribute("height", Math.max(0, y2 - y1)); }
-    box.setAttribute("class", `box k${colour(f.person)}`); chip.setAttribute("class", `chip k${colour(f.person)}`);
+    box.setAttribute("class", `box k${colour(person)}`); chip.setAttribute("class", `chip k${colour(person)}`);
     chip.setAttribute("x", x); chip.setAttribute("y", y); chip.setAttribute("width", w); chip.setAttribute("height", h); chip.setAttribute("rx", h / 4);
     words.setAttribute("x", x + size / 2); words.setAttribute("y", y + h / 2); words.setAttribute("font-size", size); words.textContent = text;
     t.over.append(g);
