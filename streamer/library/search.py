@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamer.clustering.remerge import vetoed
-from streamer.items import F32, F64
+from streamer.items import F32, F64, I64
 from streamer.ledger import View
 from streamer.store import Store
 from streamer.vectors import mean_direction, unit, weighted_mean
 
 TOP = 3  # a person is as near as the mean of its three nearest tracks: one mixed track alone cannot decide
+LOOKED_AT = 2000  # tracks, nearest first, all of whose samples are compared
 PAGE = 16384  # samples compared at a time: 32 MB of 512 numbers
 MOST = 500  # people with the most screen time who are asked about: the others settle seconds
 NEIGHBOURS = 8  # people looked at next to each person
@@ -74,34 +75,37 @@ def search(store: Store, view: View, query: F32, *, pair: float, limit: int = 10
     model = store.model()
     if model is None:
         return []
-    best = _best_per_track(store, query, model[2])
     nearest: dict[tuple[int, int], list[tuple[float, int, int]]] = {}
-    for track, (similarity, number) in best.items():
+    for track, (similarity, number) in _best_per_track(store, query, model[2]).items():
         person = view.labels.get(track)
         key = (1, person) if person is not None else (0, track)
         nearest.setdefault(key, []).append((similarity, track, number))
-    out = [_match(store, key, sorted(found, reverse=True), bar(model[2], pair)) for key, found in nearest.items()]
-    return sorted(out, key=lambda m: (-m.similarity, m.track))[:limit]
+    scored = []
+    for key, found in nearest.items():
+        found.sort(reverse=True)
+        scored.append((float(np.mean([f[0] for f in found[:TOP]])), -found[0][1], key))
+    accept = bar(model[2], pair)
+    return [
+        _match(store, key, nearest[key][0], score, accept) for score, _, key in sorted(scored, reverse=True)[:limit]
+    ]
 
 
 def _best_per_track(store: Store, query: F32, metric: str) -> dict[int, tuple[float, int]]:
-    """track -> (similarity, number) of its nearest sample."""
+    """track -> (similarity, number) of its nearest sample, for the tracks whose own vector is nearest."""
+    found = [(n, similarities(metric, v, query)) for n, v in store.track_vector_pages(PAGE)]
+    if not found:
+        return {}
+    numbers, near = (np.concatenate([f[k] for f in found]) for k in (0, 1))
+    keys, vectors = store.vectors_of(numbers[np.argsort(-near, kind="stable")[:LOOKED_AT]].tolist())
     best: dict[int, tuple[float, int]] = {}
-    at = (0, -1)
-    while True:
-        keys, vectors = store.all_vectors(at, PAGE)
-        if not len(keys):
-            return best
-        found = similarities(metric, vectors, query).tolist()
-        for (track, number), s in zip(keys.tolist(), found, strict=True):
-            if track not in best or s > best[track][0]:
-                best[track] = (s, number)
-        at = (int(keys[-1, 0]), int(keys[-1, 1]))
+    for (track, number), s in zip(keys.tolist(), similarities(metric, vectors, query).tolist(), strict=True):
+        if track not in best or s > best[track][0]:
+            best[track] = (s, number)
+    return best
 
 
-def _match(store: Store, key: tuple[int, int], found: list[tuple[float, int, int]], accept: float) -> Match:
-    score = float(np.mean([f[0] for f in found[:TOP]]))
-    _, track, number = found[0]
+def _match(store: Store, key: tuple[int, int], nearest: tuple[float, int, int], score: float, accept: float) -> Match:
+    _, track, number = nearest
     sample = next(s for s in store.samples(track) if s.number == number)
     person = key[1] if key[0] else None
     return Match(person, score, score >= accept, track, number, store.track(track).source, sample.time)
@@ -189,17 +193,50 @@ def _strays(
     metric: str,
     lengths: Mapping[int, float],
 ) -> list[Question]:
+    far = _far(people, middle, members, metric)
+    if not len(far):
+        return []
+    rows = np.stack([members[people[i]][1][k] for i, k in far.tolist()])
     out: list[Question] = []
+    for at in range(0, len(far), PAGE):
+        part, home = rows[at : at + PAGE], far[at : at + PAGE, 0]
+        near = _table(metric, part, middle)
+        line = np.arange(len(part))
+        own = near[line, home].copy()
+        near[line, home] = -np.inf
+        other = near.argmax(1)
+        margin = own - near[line, other]
+        for n in np.flatnonzero(margin < 0).tolist():
+            person = people[int(home[n])]
+            track = members[person][0][int(far[at + n, 1])]
+            out.append(
+                Question(
+                    "split", person, people[int(other[n])], track, float(margin[n]), lengths.get(track, 0.0), person
+                )
+            )
+    return out
+
+
+def _far(people: Sequence[int], middle: F32, members: Mapping[int, tuple[list[int], F32]], metric: str) -> I64:
+    """(n, 2) positions of a person and of a track of theirs that may be nearer to somebody else's centre.
+
+    By the triangle inequality it must be farther from its own than half the way to the nearest other centre. People of
+    one or two tracks are left out: with two nobody can say which one is the stray.
+    """
+    if len(people) < 2:
+        return np.zeros((0, 2), np.int64)
+    found: list[tuple[int, int]] = []
     for i, person in enumerate(people):
         tracks, rows = members[person]
-        if len(tracks) < 3 or len(people) < 2:
-            continue  # with two tracks nobody can say which one is the stray
-        near = _table(metric, rows, middle)
-        own = near[:, i].copy()
-        near[:, i] = -np.inf
-        other = near.argmax(1)
-        margin = own - near[np.arange(len(rows)), other]
-        for k in np.flatnonzero(margin < 0).tolist():
-            settled = lengths.get(tracks[k], 0.0)
-            out.append(Question("split", person, people[int(other[k])], tracks[k], float(margin[k]), settled, person))
-    return out
+        if len(tracks) < 3:
+            continue
+        apart = _distance(metric, similarities(metric, middle, middle[i]))
+        apart[i] = np.inf
+        own = _distance(metric, similarities(metric, rows, middle[i]))
+        found += [(i, k) for k in np.flatnonzero(own > 0.5 * apart.min() - 1e-6).tolist()]
+    return np.asarray(found, np.int64).reshape(-1, 2)
+
+
+def _distance(metric: str, similarity: F64) -> F64:
+    """A metric's `similarities` as distances that obey the triangle inequality: angles, or Euclidean lengths."""
+    return np.arccos(np.clip(similarity, -1.0, 1.0)) if metric == "cosine" else -similarity

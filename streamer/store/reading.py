@@ -149,6 +149,33 @@ class Reading(StorePart):
             (r[1] for r in found), model[1] if model else 1
         )
 
+    def track_vector_pages(self, size: int) -> Iterator[tuple[I64, F32]]:
+        """`track_vectors` of all tracks, up to `size` at a time."""
+        import numpy as np
+
+        model, at = self.model(), 0
+        sql = "SELECT track, data FROM track_vectors WHERE track > ? ORDER BY track LIMIT ?"
+        while found := self._db.rows(sql, (at, size)):
+            at = found[-1][0]
+            yield (
+                np.array([r[0] for r in found], np.int64),
+                unpack_vectors((r[1] for r in found), model[1] if model else 1),
+            )
+
+    def vectors_of(self, tracks: Sequence[int]) -> tuple[I64, F32]:
+        """The samples of these tracks: (n, 2) int64 track and number, (n, d) vectors."""
+        import numpy as np
+
+        model = self.model()
+        found: list[tuple[Any, ...]] = []
+        for at in range(0, len(tracks), 500):
+            part = tracks[at : at + 500]
+            marks = ",".join("?" * len(part))
+            sql = f"SELECT track, number, data FROM vectors WHERE track IN ({marks}) ORDER BY track, number"  # noqa: S608
+            found += self._db.rows(sql, part)
+        keys = np.array([r[:2] for r in found], np.int64).reshape(-1, 2)
+        return keys, unpack_vectors((r[2] for r in found), model[1] if model else 1)
+
     def thumbnail(self, track: int, number: int) -> bytes | None:
         """JPEG to look at; the aligned crop where there is no thumbnail, None where pictures are not kept."""
         row = self._db.one(
