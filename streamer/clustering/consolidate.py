@@ -21,10 +21,13 @@ class Diff:
 
 @dataclass(slots=True)
 class Snapshot:
-    """All a consolidation needs; nothing in it is shared with the clusterer. To be used once."""
+    """All a consolidation needs; nothing in it is shared with the clusterer. To be used once.
+
+    `pool` makes the sums: that is not for the insert path.
+    """
 
     keys: I64
-    pool: Pool
+    pool: Callable[[], Pool]
     edges: Links
     bars: Bars
     conflicts: Links
@@ -32,7 +35,7 @@ class Snapshot:
 
     def cluster(self) -> Diff:
         """Average linkage over the exemplars, on the graph of neighbours seen when they were made."""
-        return Diff(self.keys, agglomerate(self.pool, self.edges, self.bars, self.conflicts, self.together))
+        return Diff(self.keys, agglomerate(self.pool(), self.edges, self.bars, self.conflicts, self.together))
 
 
 def plan(
@@ -49,9 +52,15 @@ def plan(
     pair, inverse = np.unique(number * base + cluster, return_inverse=True)
     overlap = np.bincount(inverse, weights=sizes).astype(np.int64)
     old, new = (pair // base).tolist(), (pair % base).tolist()
-    ranked = sorted(range(len(pair)), key=lambda i: (old[i] not in pinned, -int(overlap[i]), old[i], new[i]))
-    name: dict[int, int] = {}
-    home: dict[int, int] = {}
+    parts, whole = np.unique(pair // base, return_counts=True), np.unique(pair % base, return_counts=True)
+    plain = (parts[1][np.searchsorted(parts[0], pair // base)] == 1) & (
+        whole[1][np.searchsorted(whole[0], pair % base)] == 1
+    )  # one identity, one cluster: nothing to decide
+    name = {new[i]: old[i] for i in np.flatnonzero(plain).tolist()}
+    home = {old[i]: new[i] for i in np.flatnonzero(plain).tolist()}
+    ranked = sorted(
+        np.flatnonzero(~plain).tolist(), key=lambda i: (old[i] not in pinned, -int(overlap[i]), old[i], new[i])
+    )
     for i in ranked:
         if new[i] not in name and old[i] not in home:
             name[new[i]], home[old[i]] = old[i], new[i]

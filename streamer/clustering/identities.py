@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -50,8 +50,14 @@ class Exemplars:
 
     def sums(self, rows: I64 | slice | int) -> F32:
         """(n, d) sums of the vectors in these exemplars."""
-        out = self.index.rows[rows, : self.space.dimension] * self.scale[: len(self)][rows][..., None]
-        return np.asarray(out, np.float32)
+        scale = self.scale[: len(self)][rows][..., None].astype(np.float32)
+        return np.asarray(self.index.rows[rows, : self.space.dimension] * scale, np.float32)
+
+    def parts(self, rows: I64 | slice) -> Callable[[], F32]:
+        """What gives the `sums` of now later, and elsewhere."""
+        directions = self.index.rows[rows, : self.space.dimension].copy()
+        scale = self.scale[: len(self)][rows][:, None].astype(np.float32)
+        return lambda: np.asarray(directions * scale, np.float32)
 
     def create(self, vector: F32, energy: float, weight: float, owner: int, near: I64 | None = None) -> int:
         """The row of a new exemplar with one vector (or a sum of `weight` vectors)."""

@@ -88,12 +88,12 @@ class Repair(People):
         edges = self._graph()
         inside = chosen[edges.a] & chosen[edges.b]
         place = local[self.tracks.row[: self.tracks.count]]
-        pool = Pool(
-            ex.sums(rows), ex.weight[rows].copy(), ex.energy[rows].copy(),
-            np.fromiter((len(ex.members[r]) for r in rows.tolist()), np.int64, len(rows)), self.pins(ex.owner[rows]),
-        )  # fmt: skip
+        parts = ex.parts(slice(0, n) if whole else rows)
+        weights, energies, pins = ex.weight[rows], ex.energy[rows], self.pins(ex.owner[rows])
+        counts = np.fromiter((len(ex.members[r]) for r in rows.tolist()), np.int64, len(rows))
         snapshot = Snapshot(
-            ex.key[rows].copy(), pool, Links(local[edges.a[inside]], local[edges.b[inside]], np.zeros(0)),
+            ex.key[rows], lambda: Pool(parts(), weights, energies, counts, pins),
+            Links(local[edges.a[inside]], local[edges.b[inside]], np.zeros(0)),
             self.merge_bars, self.constraints.between(place), self.constraints.together(place),
         )  # fmt: skip
         return snapshot.cluster
@@ -154,8 +154,10 @@ class Repair(People):
             rows = changed[(number[changed] == old) & (target[changed] == new)]
             self._transfer(old, new, rows, whole, reason)
         affected = sorted(set(number[changed].tolist()) | set(target[changed].tolist()))
-        for one in affected:
-            rows = np.flatnonzero(target == one).tolist()
+        ordered = np.argsort(target, kind="stable")
+        ends = np.searchsorted(target[ordered], affected, "right")
+        for one, first, end in zip(affected, np.searchsorted(target[ordered], affected).tolist(), ends.tolist()):
+            rows = ordered[first:end].tolist()
             slot = ids.slot_of.get(one)
             if rows:
                 ids.recompute(ids.create(one) if slot is None else slot, rows, ex)
