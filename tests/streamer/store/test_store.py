@@ -357,7 +357,7 @@ def test_a_copy_on_a_medium_that_cannot_be_written_is_read(path: Path) -> None:
             folder.chmod(folder.stat().st_mode | 0o011)
     code = f"""if True:
         import os
-        import streamer.aliases, numpy
+        import streamer.aliases, numpy, urllib.request  # before the way to them is barred
         from streamer.store import Store
         if os.getuid() == 0:  # nobody is stopped by nothing
             os.setgid(65534)
