@@ -9,7 +9,7 @@ from typing import Any
 from streamer.intervals import gaps, join
 from streamer.items import Appearance
 from streamer.reports.base import Calibration, RunData, SourceEntry, by_person, copresence
-from streamer.reports.tables import timecodes
+from streamer.reports.tables import day, timecodes
 from streamer.reports.timecode import Clock
 
 WIDE = 10_000  # units of a timeline's width
@@ -60,15 +60,16 @@ def span(source: SourceEntry, appearances: Sequence[Appearance]) -> tuple[float,
     return source.start, last if last > source.start else source.start + 1.0
 
 
-def ticks(start: float, end: float, most: int = 9) -> list[dict[str, Any]]:
-    """Labels of the axis, seconds since the first frame."""
+def ticks(start: float, end: float, most: int = 9, live: bool = False) -> list[dict[str, Any]]:
+    """Labels of the axis, seconds since the first frame; with `live` the time of day in UTC."""
     length = end - start
     step = next((s for s in STEPS if length / s <= most), STEPS[-1])
     out = []
     for i in range(int(length / step + 1e-9) + 1):
         x = 100 * i * step / length
         anchor = "start" if x < 2 else "end" if x > 97 else "middle"
-        out.append({"x": f"{x:.3f}", "label": short(i * step, step), "anchor": anchor})
+        label = day(start + i * step).strftime("%H:%M:%S") if live else short(i * step, step)
+        out.append({"x": f"{x:.3f}", "label": label, "anchor": anchor})
     return out
 
 
@@ -102,7 +103,7 @@ class Timelines:
         return {
             "name": source.name,
             "lead": f"{spoken(end - start)}, {count(len(order), 'person', 'people')}",
-            "ticks": ticks(start, end),
+            "ticks": ticks(start, end, live=source.live),
             "cuts": _cuts(source, scale),
             "dense": len(source.cuts) > MOST_LINES,
             "gaps": [_place(g.start, g.end, start, scale) for g in source.not_seen.gaps],
@@ -127,6 +128,8 @@ class Timelines:
     def _bar(self, a: Appearance, at: tuple[int, SourceEntry, Clock], scale: float) -> dict[str, Any]:
         index, source, clock = at
         tc_in, tc_out = timecodes(source, clock, a)
+        if source.live:
+            tc_in, tc_out = (day(t).strftime("%Y-%m-%d %H:%M:%S") for t in (a.start, a.end))
         self.told.append(
             {
                 "p": a.identity,

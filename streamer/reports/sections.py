@@ -11,14 +11,15 @@ from streamer.items import Appearance
 from streamer.reports.base import FaceCard, PersonEntry, RunData, SourceEntry, UnsurePair
 from streamer.reports.escape import one_line
 from streamer.reports.layout import count, covered, grouped, span, spoken
-from streamer.reports.tables import timecode
+from streamer.reports.tables import day, timecode
 from streamer.reports.timecode import Clock
 
 
 def lead(data: RunData, people: Sequence[PersonEntry]) -> str:
     """The sentence under the title."""
     length = sum((s.duration or 0.0) for s in data.sources)
-    what = count(len(data.sources), "video") if len(data.sources) != 1 else _described(data.sources[0])
+    word = "source" if any(s.live for s in data.sources) else "video"
+    what = count(len(data.sources), word) if len(data.sources) != 1 else _described(data.sources[0])
     if not people:
         return f"{what}. Nobody was found."
     first = people[0]
@@ -29,7 +30,10 @@ def lead(data: RunData, people: Sequence[PersonEntry]) -> str:
 
 
 def _described(s: SourceEntry) -> str:
-    parts = [spoken(s.duration) if s.duration else "", f"{s.width} × {s.height}" if s.width else ""]
+    length = spoken(s.duration) if s.duration else ""
+    if s.live:
+        length = f"Watched for {length} from {_timecode(s, s.start)} UTC"
+    parts = [length, f"{s.width} × {s.height}" if s.width else ""]
     parts += [f"{s.fps:.5g} frames a second" if s.fps else "", s.codec]
     return ", ".join(p for p in parts if p) or s.name
 
@@ -80,12 +84,16 @@ def card(
 def _range(data: RunData, p: PersonEntry, names: Sequence[str]) -> str:
     """Where somebody is first and last seen, in timecode."""
     if len(names) != 1:
-        return f"in {count(len(names), 'video')}" if names else ""
+        live = any(data.source(n).live for n in names)
+        return f"in {count(len(names), 'source' if live else 'video')}" if names else ""
     source = data.source(names[0])
     return f"{_timecode(source, p.first)} – {_timecode(source, p.last)}"
 
 
 def _timecode(source: SourceEntry, seconds: float) -> str:
+    """Timecode, or for a camera the date and time in UTC, for people to read."""
+    if source.live:
+        return day(seconds).strftime("%Y-%m-%d %H:%M:%S")
     return timecode(source, Clock.of(source.fps, source.start, source.start_timecode), seconds)
 
 

@@ -72,10 +72,15 @@ def timecode(source: SourceEntry, at: Clock, seconds: float) -> str:
     A camera has the time of day instead, ISO 8601 in UTC.
     """
     if source.live:
-        return datetime.fromtimestamp(round(seconds, 3), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return day(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if not source.fps or not at.rate.counted:
         return clock(seconds - source.start)
     return at.text(seconds)
+
+
+def day(seconds: float) -> datetime:
+    """The date and time in UTC of seconds since the epoch, to the millisecond."""
+    return datetime.fromtimestamp(round(seconds, 3), UTC)
 
 
 class PeopleTable:

@@ -245,6 +245,18 @@ def test_axis_labels_are_round_and_few() -> None:
     assert len(ticks(0, 1e6)) <= 10
 
 
+def test_a_camera_is_told_in_times_of_day(tmp_path: Path) -> None:
+    noon = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
+    film = source("hall", live=True, start=noon, duration=20.0, cuts=())
+    looks = (Appearance("hall", 1, noon + 5, noon + 8, (1,), 75, 0.9),)
+    mine = page(RunData("hall", (film,), (person(1, list(looks)),), looks))
+    words = " ".join(" ".join(mine.words).split())
+    assert "Watched for 20.0 s from 2023-11-14 22:13:20 UTC" in words
+    assert "2023-11-14 22:13:25 – 2023-11-14 22:13:28" in words
+    assert "22:13:25 22:13:30" in words  # the axis
+    assert json.loads(mine.scripts[0])["appearances"][0]["i"] == "2023-11-14 22:13:25"
+
+
 def test_the_matrix_is_symmetric_and_has_the_seconds() -> None:
     rows = matrix(drawn_run(), {})["rows"]
     assert [r["label"] for r in rows] == ["Ann Lee", "Person 2"]
