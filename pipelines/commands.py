@@ -60,7 +60,9 @@ def run(
     preset: Preset = "balanced",
     config: ConfigFile = None,
     settings: Settings = None,
-    formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="More output formats.")] = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", "-f", help="More formats, with commas, or all.")
+    ] = None,
     force: Annotated[bool, typer.Option(help="Do finished files again.")] = False,
     keep_unnamed: Annotated[
         str, typer.Option(help="Erase people nobody named this long after they were last seen: 30d, 12h.")
@@ -76,6 +78,7 @@ def run(
     from pipelines.progress import Progress
     from streamer.config import load
     from streamer.library.retention import duration
+    from streamer.reports import formats_of
 
     style = "none" if quiet else "json" if as_json else "auto"
     job = file.Job(
@@ -85,7 +88,7 @@ def run(
         models=models,
         device=device,
         config=load(preset, config, tuple(settings or ())),
-        formats=tuple(formats or ()),
+        formats=tuple(formats_of(formats or ())),
         force=force,
         jobs=jobs,
         inline=inline,
@@ -107,7 +110,9 @@ def watch(
     preset: Preset = "balanced",
     config: ConfigFile = None,
     settings: Settings = None,
-    formats: Annotated[list[str] | None, typer.Option("--format", "-f", help="More output formats.")] = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", "-f", help="More formats, with commas, or all.")
+    ] = None,
     duration: Annotated[float | None, typer.Option(min=0.0, help="Seconds to watch (default: until stopped).")] = None,
     keep_unnamed: Annotated[
         str, typer.Option(help="Erase people nobody named this long after they were last seen: 30d, 12h.")
@@ -121,6 +126,7 @@ def watch(
     from pipelines import live
     from streamer.config import load
     from streamer.library.retention import duration as duration_of
+    from streamer.reports import formats_of
 
     job = live.Job(
         cameras=tuple(cameras),
@@ -129,7 +135,7 @@ def watch(
         models=models,
         device=device,
         config=load(preset, config, tuple(settings or ())),
-        formats=tuple(formats or ()),
+        formats=tuple(formats_of(formats or ())),
         duration=duration,
         quiet=quiet,
         keep_unnamed=duration_of(keep_unnamed) if keep_unnamed else None,

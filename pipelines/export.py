@@ -28,7 +28,6 @@ LibraryFile = Annotated[
 Sources = Annotated[list[str] | None, typer.Option("--source", help="Only this source. Repeat for more.")]
 Anonymous = Annotated[bool, typer.Option("--anonymous", help="No names, every face but those of --keep hidden.")]
 Keep = Annotated[list[str] | None, typer.Option("--keep", help="With --anonymous: a person whose face stays.")]
-ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +116,9 @@ def _list_formats(as_json: bool) -> None:
 
 def _wanted(formats: Sequence[str], out: Path | None) -> tuple[list[str], bool]:
     """The formats meant, and whether `out` is the name of one file."""
-    from streamer.reports import FORMATS, format_of
+    from streamer.reports import format_of, formats_of
 
-    names = list(dict.fromkeys(n.strip() for f in formats for n in f.split(",") if n.strip()))
-    if ALL in names:
-        names = [n for n, f in FORMATS.items() if not f.pictures and (n != "parquet" or _installed("pyarrow"))]
+    names = formats_of(formats)
     file = out is not None and bool(out.suffix) and not out.is_dir()
     if not names and not file:
         raise ConfigError("nothing says which format. Give -f, or a file name with -o such as people.srt.")
@@ -130,12 +127,6 @@ def _wanted(formats: Sequence[str], out: Path | None) -> tuple[list[str], bool]:
     if file and len(names) > 1:
         raise ConfigError(f"{out} is one file for {len(names)} formats. Give a folder with -o.")
     return names, file
-
-
-def _installed(module: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec(module) is not None
 
 
 def _located(where: Path, library: Path | None) -> _Place:
@@ -209,9 +200,9 @@ def _target(
 ) -> Any:
     """The function that says where the file of some sources goes: beside the others of that source."""
     from streamer.processing.results import source_folder
-    from streamer.reports import FORMATS
+    from streamer.reports import about
 
-    if file is not None and len(chosen) > 1 and FORMATS[formats[0]].single:
+    if file is not None and len(chosen) > 1 and about(formats[0]).single:
         raise ConfigError(f"{file.name} describes one source and there are {len(chosen)}. Choose one with --source.")
     whole = place.content is None
     taken: set[str] = set()
@@ -220,8 +211,8 @@ def _target(
     def target(group: Sequence[SourceRecord], form: str) -> Path:
         if file is not None:
             return file
-        single = FORMATS[form].single and whole
-        return (folders[group[0].id] if single else folder) / FORMATS[form].filename
+        single = about(form).single and whole
+        return (folders[group[0].id] if single else folder) / about(form).filename
 
     return target
 

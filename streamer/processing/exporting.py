@@ -61,7 +61,7 @@ def export(
     groups = {True: [[s] for s in sources], False: [list(sources)] if sources else []}
     written = []
     for single in (False, True):
-        mine = [f for f in formats if reports.FORMATS[f].single is single]
+        mine = [f for f in formats if reports.about(f).single is single]
         for group in groups[single] if mine else []:
             folder = place(group, mine[0]).parent
             full = library_data(library, folder, group, group[0].name if len(group) == 1 else "")
@@ -70,9 +70,18 @@ def export(
                 path = place(group, form)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 reports.create(form, **_options(form, group, wish)).write(full if form == "blurred" else data, path)
-                library.store.add_export(str(path.absolute()), [p.id for p in full.people], now())
+                _remember(library, path, [p.id for p in full.people], form, wish)
                 written.append(path)
     return written
+
+
+def _remember(library: Library, path: Path, people: Sequence[int], form: str, wish: Selection) -> None:
+    """So that forgetting one of them removes the file, and their pictures beside people.csv."""
+    library.store.add_export(str(path.absolute()), people, now())
+    for picture in path.parent.glob("faces/person_*.jpg") if form == "people" else ():
+        number = picture.stem.removeprefix("person_")
+        whose = people if wish.anonymous or not number.isdecimal() else [int(number)]
+        library.store.add_export(str(picture.absolute()), whose, now())
 
 
 def _known(library: Library, sources: Sequence[SourceRecord]) -> RunData:
@@ -103,8 +112,7 @@ def _at(source: Any, timecode: str) -> Any:
 
 
 def _check(form: str, wish: Selection) -> None:
-    if form not in reports.FORMATS:
-        raise ConfigError(f"{form} is not a format. Formats: {', '.join(reports.FORMATS)}.")
+    reports.about(form)
     if wish.anonymous and form == "annotated":
         raise ConfigError("an annotated video shows every face. For an anonymous one take the format blurred.")
 
@@ -112,7 +120,7 @@ def _check(form: str, wish: Selection) -> None:
 def _options(form: str, group: Sequence[SourceRecord], wish: Selection) -> dict[str, Any]:
     """The keyword arguments of a format: the caller's, and for videos the frames and whose faces are hidden."""
     options = dict(wish.options)
-    if reports.FORMATS[form].pictures:
+    if reports.about(form).pictures:
         options["frames"] = frames_of(group[0])
     if form == "blurred" and wish.blur != "all":
         options |= {"blur": wish.blur, "people": wish.blurred}
@@ -123,7 +131,7 @@ def _options(form: str, group: Sequence[SourceRecord], wish: Selection) -> dict[
 
 def options_of(form: str) -> list[str]:
     """The options a format takes from a user."""
-    made = type(reports.create(form, **({"frames": iter} if reports.FORMATS[form].pictures else {})))
+    made = type(reports.create(form, **({"frames": iter} if reports.about(form).pictures else {})))
     if made.__init__ is object.__init__:
         return []
     return [p for p in signature(made).parameters if p not in ("frames", "blur", "people", "start_timecode")]

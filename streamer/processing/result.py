@@ -195,7 +195,7 @@ class Result:
             "but" if hide_but else "only" if hide_only else "all",
             frozenset(who(p) for p in (*hide_but, *hide_only)), start_timecode, options,
         )  # fmt: skip
-        if form in reports.FORMATS and reports.FORMATS[form].single and len(self._records) > 1:
+        if reports.about(form).single and len(self._records) > 1:
             raise ConfigError(f"{form} describes one source and there are {len(self._records)}. Take one of them.")
         return export(self.library, self._records, [form], lambda group, form: place, wish)[0]
 

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import closing
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
-from streamer.items import Frame
+from streamer import reports
 from streamer.library import Library
-from streamer.processing.file import now
-from streamer.processing.rundata import run_data
-from streamer.sources import open_source, stem
+from streamer.processing.exporting import export
+from streamer.sources import stem
 from streamer.store import SourceRecord
 
 FORMATS = ("faces", "appearances", "people", "run", "html")
-
-
-def frames_again(source: SourceRecord) -> Iterator[Frame]:
-    """The frames of a source once more, from where it lies. SourceError when it is no longer there."""
-    with closing(open_source(source.path)) as reading:
-        yield from reading
 
 
 def source_folder(out: Path, path: Path, source: SourceRecord, taken: set[str]) -> Path:
@@ -50,20 +41,6 @@ def write_folder(
 
     The library remembers them, so that forgetting a person can remove them.
     """
-    from streamer import reports
-
-    folder.mkdir(parents=True, exist_ok=True)
+    forms = list(dict.fromkeys((*usual, *formats)))
     source = library.store.source(record)
-    data = run_data(library, source, folder)
-    people = [p.id for p in data.people]
-    written = []
-    for form in dict.fromkeys((*usual, *formats)):
-        draws = form in reports.FORMATS and reports.FORMATS[form].pictures
-        path = reports.write(form, data, folder, **({"frames": partial(frames_again, source)} if draws else {}))
-        library.store.add_export(str(path.absolute()), people, now())
-        written.append(path)
-    for person in people:
-        picture = folder / "faces" / f"person_{person}.jpg"  # beside people.csv, of nobody else
-        if picture.exists():
-            library.store.add_export(str(picture.absolute()), [person], now())
-    return written
+    return export(library, [source], forms, lambda _, form: folder / reports.about(form).filename)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -55,16 +57,50 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def create(name: str, **options: Any) -> Report:
-    """The report of a registered name, or of "my_package.module:Class". ConfigError for unknown names and options."""
+def about(name: str) -> Format:
+    """What is known of a format; ConfigError for one that does not exist. Formats of others ("my_package.module:Class")
+    are for any number of sources, and named by their `filename`, else by their class."""
+    if name in FORMATS:
+        return FORMATS[name]
+    made = load(name)
+    return Format(name, str(getattr(made, "filename", f"{made.__name__.lower()}.txt")), (made.__doc__ or "").strip())
+
+
+def formats_of(texts: Iterable[str]) -> list[str]:
+    """The formats meant by what a user writes: names, several with commas between, or "all", each once.
+
+    "all" leaves out videos, and Parquet where pyarrow is not installed. ConfigError for one that does not exist.
+    """
+    names = [n.strip() for text in texts for n in text.split(",") if n.strip()]
+    out: dict[str, None] = {}
+    for name in names:
+        out |= dict.fromkeys(_all() if name == "all" else [name])
+        if name != "all":
+            about(name)
+    return list(out)
+
+
+def _all() -> list[str]:
+    here = {"parquet": find_spec("pyarrow") is not None}
+    return [n for n, f in FORMATS.items() if not f.pictures and here.get(n, True)]
+
+
+def load(name: str) -> Callable[..., Any]:
+    """The class of a registered name, or of "my_package.module:Class". ConfigError where there is none."""
     target = FORMATS[name].target if name in FORMATS else name
     module, _, cls = target.partition(":")
     if not cls:
         raise ConfigError(f"{name} is not a format. Formats: {', '.join(FORMATS)}.")
     try:
-        made = getattr(import_module(module), cls)
+        made: Callable[..., Any] = getattr(import_module(module), cls)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"format {name} cannot be loaded: {error}.") from error
+    return made
+
+
+def create(name: str, **options: Any) -> Report:
+    """The report of a registered name, or of "my_package.module:Class". ConfigError for unknown names and options."""
+    made: Any = load(name)
     known = [p for p in signature(made).parameters if made.__init__ is not object.__init__]
     for option in options:
         if option not in known:
@@ -76,8 +112,8 @@ def create(name: str, **options: Any) -> Report:
 def write(name: str, data: RunData, path: Path | str, **options: Any) -> Path:
     """The file written: `path`, or the format's own file name inside it where `path` is a folder."""
     place = Path(path)
-    if place.is_dir() and name in FORMATS:
-        place /= FORMATS[name].filename
+    if place.is_dir():
+        place /= about(name).filename
     create(name, **options).write(data, place)
     return place
 

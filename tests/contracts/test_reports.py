@@ -111,3 +111,29 @@ def test_a_format_says_whether_it_describes_one_source_only(name: str, tmp_path:
             written(name, two, tmp_path)
     else:
         assert written(name, two, tmp_path)
+
+
+def test_formats_are_named_with_commas_or_as_all() -> None:
+    assert reports.formats_of(["srt, vtt", "srt", "eaf"]) == ["srt", "vtt", "eaf"]
+    everything = reports.formats_of(["all"])
+    assert "blurred" not in everything
+    assert {"html", "otio", "mot"} <= set(everything)
+    with pytest.raises(ConfigError, match="docx is not a format"):
+        reports.formats_of(["srt,docx"])
+
+
+class Lines:
+    """A line per appearance."""
+
+    filename = "lines.txt"
+
+    def write(self, data: RunData, path: Path) -> None:
+        path.write_text("".join(f"{a.identity}\n" for a in data.appearances))
+
+
+def test_a_format_of_ones_own_is_named_by_its_class(tmp_path: Path) -> None:
+    name = f"{__name__}:Lines"
+    assert reports.about(name).filename == "lines.txt"
+    assert reports.write(name, drawn_run(), tmp_path).read_text() == "1\n2\n3\n1\n"
+    with pytest.raises(ConfigError, match="cannot be loaded"):
+        reports.about("streamer.reports:Nothing")
