@@ -58,21 +58,32 @@ def export(
     for form in formats:
         _check(form, wish)
     among, salt = _known(library, sources), secrets.token_hex(16)
-    groups = {True: [[s] for s in sources], False: [list(sources)] if sources else []}
     written = []
-    for single in (False, True):
-        mine = [f for f in formats if reports.about(f).single is single]
-        for group in groups[single] if mine else []:
-            folder = place(group, mine[0]).parent
-            full = library_data(library, folder, group, group[0].name if len(group) == 1 else "")
-            data = prepared(full, wish, salt, among)
-            for form in mine:
-                path = place(group, form)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                reports.create(form, **_options(form, group, wish)).write(full if form == "blurred" else data, path)
-                _remember(library, path, [p.id for p in full.people], form, wish)
-                written.append(path)
+    for group, mine in _groups(sources, formats):
+        full = library_data(library, place(group, mine[0]).parent, group, group[0].name if len(group) == 1 else "")
+        data = prepared(full, wish, salt, among)
+        for form in mine:
+            path = place(group, form)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            reports.create(form, **_options(form, group, wish)).write(full if form == "blurred" else data, path)
+            _remember(library, path, [p.id for p in full.people], form, wish)
+            written.append(path)
     return written
+
+
+def _groups(
+    sources: Sequence[SourceRecord], formats: Sequence[str]
+) -> Iterator[tuple[Sequence[SourceRecord], Sequence[str]]]:
+    """Which formats are written of which sources: all together, or one by one where a format describes only one."""
+    if len(sources) == 1:
+        yield sources, formats
+        return
+    apart = [f for f in formats if reports.about(f).single]
+    together = [f for f in formats if f not in apart]
+    if sources and together:
+        yield sources, together
+    for source in sources if apart else ():
+        yield [source], apart
 
 
 def _remember(library: Library, path: Path, people: Sequence[int], form: str, wish: Selection) -> None:

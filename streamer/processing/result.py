@@ -40,7 +40,7 @@ class FoundTrack:
 
 
 class Result:
-    """What is known of some sources of a library.
+    """What is known of some sources of a library; of all that are finished where none are named.
 
     A view, not a copy: after a name or a merge in `library`, `refresh()` shows the new state. Close it (or use `with`)
     where it was made by `process`; a library it opened is closed with it.
@@ -54,12 +54,13 @@ class Result:
     def __init__(
         self,
         library: Library,
-        sources: Sequence[SourceRecord],
+        sources: Sequence[SourceRecord] | None = None,
         problems: Mapping[str, StreamerError] | None = None,
         owned: ExitStack | None = None,
     ) -> None:
         self.library, self.problems = library, dict(problems or {})  # problems: path -> why it could not be read
-        self._records, self._owned = list(sources), owned or ExitStack()
+        known = [s for s in library.store.sources() if s.status != "running"] if sources is None else sources
+        self._records, self._owned = list(known), owned or ExitStack()
         self._data: RunData | None = None
 
     def close(self) -> None:

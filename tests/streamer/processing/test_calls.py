@@ -133,6 +133,14 @@ def test_what_a_library_holds_is_not_done_again_unless_by_force(clip: Path, tmp_
         assert len(forced.people) == 2
 
 
+def test_a_whole_library_is_a_result_too(clip: Path, tmp_path: Path) -> None:
+    streamer.process(clip, library=tmp_path / "people.db", models=models()).close()
+    with streamer.Library(tmp_path / "people.db", readonly=True) as library:
+        everything = streamer.Result(library)
+        assert [s.name for s in everything.sources] == ["scene.mp4"]
+        assert len(everything.people) == 2
+
+
 def test_a_source_that_fails_is_a_problem_beside_others_and_an_error_alone(clip: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.mp4"
     bad.write_text("no video")
