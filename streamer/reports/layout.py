@@ -237,6 +237,8 @@ def curves(calibration: Calibration) -> dict[str, Any]:
     marks = [i * step for i in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)]
     pairs = count(round(sum(calibration.genuine)), "pair"), count(round(sum(calibration.impostor)), "pair")
     return {
+        "empty": not sum(calibration.genuine) + sum(calibration.impostor),
+        "bars": ", ".join(b["label"] for b in bars),
         "genuine": genuine,
         "impostor": impostor,
         "thresholds": bars,

@@ -352,6 +352,15 @@ def test_the_page_is_never_wider_than_the_window(browser: chromium.Browser, widt
     assert browser.js("document.documentElement.scrollWidth") <= width
 
 
+def test_thresholds_without_pairs_are_said_not_drawn() -> None:
+    calibration = drawn_run().calibration
+    assert calibration is not None
+    nothing = replace(calibration, genuine=(0,) * 28, impostor=(0,) * 28)
+    mine = page(drawn_run(calibration=nothing))
+    assert "No pairs to draw. Used: link 0.38, merge 0.45 (cosine similarity)." in " ".join(mine.words)
+    assert not mine.all("figure")
+
+
 def test_curves_have_round_marks_and_their_thresholds() -> None:
     calibration = drawn_run().calibration
     assert calibration is not None
