@@ -291,6 +291,10 @@ class Library:
             limit=limit,
         )  # fmt: skip
 
+    def settled(self) -> tuple[set[tuple[int, int]], set[int]]:
+        """What people have answered: pairs said to be two, and tracks said to be where they belong."""
+        return self._answered(), self._sure()
+
     def still_open(self, question: Any) -> Any:
         """The `Question` with the people of now, None when answers given since have settled it."""
         a, b = self.view.resolve(question.a), self.view.resolve(question.b)

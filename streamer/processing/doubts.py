@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -39,7 +39,7 @@ def doubts(
     """Questions a look by a human would settle, about the people of a report.
 
     Two people are a question when their centres come nearly as near as the merge threshold asks and they never share
-    the picture; a person is one when a track of it lies nearer to somebody else.
+    the picture; a person is one when a track of it lies nearer to somebody else. What people have answered is none.
     """
     model, merge = library.store.model(), threshold(manifests, "merge")
     shown = [p for p in people if not p.hidden][:MOST_PEOPLE]
@@ -55,16 +55,17 @@ def doubts(
     near = np.stack([similarities(metric, centres, c) for c in centres])
     met = copresence(a for p in known for a in appearances[p.id])
     low = bar(metric, merge) - MARGIN.get(metric, 0.1)
+    two, sure = library.settled()
     pairs = []
     for (i, a), (j, b) in combinations(enumerate(known), 2):
         low_id, high_id = sorted((a.id, b.id))
         together = met.get((low_id, high_id), 0.0)
-        if near[i, j] >= low and together < TOGETHER:
+        if near[i, j] >= low and together < TOGETHER and (low_id, high_id) not in two:
             reason = _reason(float(near[i, j]) >= bar(metric, merge), together)
             seconds = min(a.screen_time, b.screen_time)
             pairs.append(UnsurePair(low_id, high_id, abs(float(near[i, j])), seconds, reason))
     pairs.sort(key=lambda u: (-u.seconds, u.a, u.b))
-    return Doubts(tuple(pairs), _strays(known, centres, rows, metric))
+    return Doubts(tuple(pairs), _strays(known, centres, rows, metric, sure))
 
 
 def _reason(above: bool, together: float) -> str:
@@ -88,7 +89,11 @@ def _rows(
 
 
 def _strays(
-    people: Sequence[PersonEntry], centres: F32, rows: Mapping[int, tuple[list[int], F32]], metric: str
+    people: Sequence[PersonEntry],
+    centres: F32,
+    rows: Mapping[int, tuple[list[int], F32]],
+    metric: str,
+    sure: Collection[int],
 ) -> dict[int, str]:
     """People of three tracks or more of whom some lie nearer to somebody else; with two nobody can say which one."""
     out = {}
@@ -98,7 +103,7 @@ def _strays(
             continue
         near = np.stack([similarities(metric, vectors, c) for c in centres], 1)
         best = near.argmax(1)
-        away = [people[k].label for k in best.tolist() if k != i]
+        away = [people[k].label for track, k in zip(tracks, best.tolist(), strict=True) if k != i and track not in sure]
         if away:
             names = ", ".join(dict.fromkeys(away))
             out[p.id] = f"{len(away)} of {len(tracks)} tracks look more like {names}"

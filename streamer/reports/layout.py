@@ -238,7 +238,7 @@ def curves(calibration: Calibration) -> dict[str, Any]:
     pairs = count(round(sum(calibration.genuine)), "pair"), count(round(sum(calibration.impostor)), "pair")
     return {
         "empty": not sum(calibration.genuine) + sum(calibration.impostor),
-        "bars": ", ".join(b["label"] for b in bars),
+        "bars": ", ".join(str(b["label"]) for b in bars),
         "genuine": genuine,
         "impostor": impostor,
         "thresholds": bars,

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from streamer.items import Assigned
 from streamer.library import Library
 from streamer.processing.rundata import library_data, run_data
 from tests.streamer.library import town
+from tests.streamer.store.scene import PERIOD, make_track, person_vector
 
 STATS = {
     "frames": {"read": 110, "processed": 100, "dropped": {"late": 4}, "failed": 6},
@@ -95,21 +97,33 @@ def test_a_video_beside_the_report_is_found_from_there(library: Library, tmp_pat
     assert run_data(library, moved, tmp_path / "out").sources[0].video == "../v/a.mp4"
 
 
-def test_two_who_look_alike_and_never_meet_are_a_question(library: Library, tmp_path: Path) -> None:
-    filmed(library, [1, 1, 2])
-    mixed = library.tracks(1)
-    library.split(1, mixed[:1])
-    data = run_data(library, library.store.sources()[0], tmp_path)
-    assert len(data.people) == 3
-    assert [(u.a, u.b, u.reason) for u in data.unsure] == [(1, 3, "alike, but kept apart")]
+def alike(library: Library, *, step: int = 20) -> Any:
+    """A source in which 1 and 17 have one face and are two people, and 2 is somebody else."""
+    store = library.store
+    source = store.begin_source("a.mp4", content_hash="a", period=PERIOD, at=town.NOON.isoformat())
+    tracks = [make_track(k + 1, p, k * step, 10, source="a.mp4") for k, p in enumerate((1, 17, 2))]
+    events = [Assigned(k + 1, k + 1, p, 0.1) for k, p in enumerate((1, 17, 2))]
+    vectors = {t.number: person_vector(p % 16, t.number) for t, p in zip(tracks, (1, 17, 2), strict=True)}
+    store.add_tracks(source.id, tracks, events, vectors=vectors)
+    store.finish_source(source.id, state=b"", manifest=THRESHOLDS, at=town.NOON.isoformat())
+    library.refresh()
+    return store.source(source.id)
+
+
+def test_two_who_look_alike_and_never_meet_are_a_question_until_it_is_answered(
+    library: Library, tmp_path: Path
+) -> None:
+    source = alike(library)
+    data = run_data(library, source, tmp_path)
+    assert [(u.a, u.b, u.reason) for u in data.unsure] == [(1, 17, "alike, but kept apart")]
     assert data.unsure[0].similarity > 0.9
     assert data.unsure[0].seconds == pytest.approx(0.4)
+    library.not_same(1, 17)
+    assert run_data(library, source, tmp_path).unsure == ()
 
 
 def test_two_who_share_the_picture_are_no_question(library: Library, tmp_path: Path) -> None:
-    filmed(library, [1, 1, 2], step=1)
-    library.split(1, library.tracks(1)[:1])
-    assert run_data(library, library.store.sources()[0], tmp_path).unsure == ()
+    assert run_data(library, alike(library, step=1), tmp_path).unsure == ()
 
 
 def test_somebody_with_a_stray_track_is_unsure(library: Library, tmp_path: Path) -> None:
@@ -121,6 +135,8 @@ def test_somebody_with_a_stray_track_is_unsure(library: Library, tmp_path: Path)
     assert people[1].reason == "1 of 4 tracks look more like Person 2"
     assert people[1].unsure
     assert not people[2].unsure
+    library.confirm(1, [stray])
+    assert not any(p.unsure for p in run_data(library, library.store.sources()[0], tmp_path).people)
 
 
 def test_the_curves_of_a_library_hold_the_pairs_of_all_its_sources(library: Library, tmp_path: Path) -> None:
