@@ -71,7 +71,7 @@ def peer(path: Path, start: float) -> dict[str, list[float]]:
         manager = SceneManager()
         manager.add_detector(detector)
         manager.detect_scenes(open_video(str(path), backend="pyav"))
-        out[name] = [scene[0].get_seconds() + start for scene in manager.get_scene_list()[1:]]
+        out[name] = [scene[0].seconds + start for scene in manager.get_scene_list()[1:]]
     return out
 
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """What looking rarely costs: calls, recall against dense detection, tracking metrics on labelled boxes, CPU time.
 
-    scripts/bench_tracking.py ../shared/data ../shared/models/det_500m_batch.onnx [--json FILE] [--low-score 0.3]
+    scripts/bench_tracking.py ../shared/data ../shared/models/det_500m_batch.onnx [--json FILE] [--low-score 0.5]
 
 Every frame is detected once; each preset then replays its looks from that. "dense" faces have a score of 0.5 and more;
 one is recalled when a track has a box there that overlaps it by half. IDF1 is our own count; where the package
-`trackers` is installed (pip install --no-deps trackers supervision pydeprecate, and matplotlib) its IDF1 must agree and
-HOTA is shown. A person counts anew in every shot, boxes of kind `ignore` are left out, a box matches from IoU 0.3.
+`trackers` is installed (pip install --no-deps trackers supervision pydeprecate requests defusedxml, and matplotlib) its
+IDF1 must agree and HOTA is shown. A person counts anew in every shot, boxes of kind `ignore` are left out, a box
+matches from IoU 0.3 on.
 """
 
 from __future__ import annotations
@@ -211,7 +212,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--low-score", type=float, default=0.3)
+    # 0.5, what packs report: weaker boxes as continuations (0.3) bring the pooled recall from 0.993 to 0.995, and rows
+    # that lie on a face from 0.996 to 0.990, IDF1 from 0.985 to 0.979
+    parser.add_argument("--low-score", type=float, default=0.5)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     detector = SCRFD(options.model, score=0.5, low_score=options.low_score, device="cpu")
