@@ -113,6 +113,7 @@ def test_tables_log_and_user_agree_after_every_step(kind: str, seed: int) -> Non
     for _ in range(25):
         world.step()
         check_tables(world.c)
+        check_rules(world.c)
         labels = world.c.labels()
         assert replay(world.log) == labels
         assert set(labels) == set(world.alive)
@@ -157,6 +158,16 @@ def check_tables(c: OnlineClusterer) -> None:
         assert (c.tracks.row[np.asarray(members)] == row).all()
     placed = sum(len(m) for m in ex.members)
     assert placed + len(c.pending) == len(c.tracks.position)
+
+
+def check_rules(c: OnlineClusterer) -> None:
+    """Every conflict is there once, is found where it is, and names tracks that are there."""
+    rules = c.constraints
+    pairs = [(a, b) for a, b in rules.pairs.tolist()]
+    assert all(a < b for a, b in pairs)
+    assert len(set(pairs)) == len(pairs)
+    assert [rules.weight(b, a) for a, b in pairs] == rules.weights.tolist()
+    assert {t for p in [*pairs, *rules.must] for t in p} <= set(c.tracks.position.values())
 
 
 def check_numbers(log: list[Event]) -> None:
