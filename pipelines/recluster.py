@@ -101,12 +101,19 @@ def _progress(quiet: bool) -> Any:
 
 
 def _fresh(found: Any, models: str, options: Any) -> Any:
-    """A function that makes a clusterer for the library's own model with other options."""
+    """A function that makes a clusterer for the library's own model with other options, at the thresholds that the
+    library's own pairs lead to where none are given."""
+    from streamer.clustering.calibrate import calibrate
     from streamer.clustering.online import OnlineClusterer
+    from streamer.processing.calibration import earlier
 
     have = found.store.model()
     if have is None:
         raise ConfigError(f"{found.store.path} holds no vectors yet. Run `whowhen run` first.")
     bars = libraries.thresholds(models)
-    fixed = {"metric": have[2], "model": have[0], "link": bars["link"], "merge": bars["merge"], "keep_vectors": False}
+    own = {"link": bars["link"], "merge": bars["merge"]}
+    if not own.keys() & set(options):
+        known = calibrate(earlier(found.store, have[0]), **own, metric=have[2])
+        own = {"link": known.link, "merge": known.merge}
+    fixed = {"metric": have[2], "model": have[0], "keep_vectors": False} | own
     return lambda: OnlineClusterer(have[1], **(fixed | dict(options)))

@@ -27,20 +27,21 @@ def self_calibration(config: Config, embedder: Embedder, store: Store) -> SelfCa
     t = embedder.thresholds
     return config.make(  # type: ignore[no-any-return]
         "calibration", link=given.get("link", t.link), merge=given.get("merge", t.merge), metric=embedder.metric,
-        enabled=not {"link", "merge"} & given.keys(), before=earlier(store),
+        enabled=not {"link", "merge"} & given.keys(), before=earlier(store, embedder.model),
     )  # fmt: skip
 
 
-def earlier(store: Store) -> Evidence:
-    """What the newest sources of a library showed."""
-    told = [s.stats["calibration"]["pairs"] for s in store.sources() if "calibration" in s.stats]
-    return Evidence.of(told[-EARLIER:])
+def earlier(store: Store, model: str) -> Evidence:
+    """What the newest sources of a library showed, of those embedded by this model."""
+    told = [s.stats["calibration"] for s in store.sources() if "calibration" in s.stats]
+    return Evidence.of([c["pairs"] for c in told if c.get("model") == model][-EARLIER:])
 
 
-def stats_of(calibration: SelfCalibration) -> dict[str, Any]:
-    """For the store: the thresholds, what they rest on, and the pairs of this source."""
+def stats_of(calibration: SelfCalibration, model: str) -> dict[str, Any]:
+    """For the store: the thresholds, what they rest on, and the pairs of this source as `model` sees them."""
     found = calibration.result()
     return {
+        "model": model,
         "link": round(found.link, 4), "merge": round(found.merge, 4),
         "pack": {"link": calibration.link, "merge": calibration.merge}, "metric": calibration.metric,
         "genuine": found.genuine, "impostor": found.impostor, "tracks": found.tracks, "trust": round(found.trust, 3),

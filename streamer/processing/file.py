@@ -202,7 +202,7 @@ class FileWorker:
         # beside others the process' own clock says nothing of this source
         cpu = time.process_time() - began if reading.seconds is None else sum(seconds.values())
         stats = run_stats(source, reading.follow, embed, cpu)
-        stats["calibration"] = stats_of(calibration)
+        stats["calibration"] = stats_of(calibration, self.models.embedder.model)
         stats["stages"] = {name: round(value, 3) for name, value in seconds.items()}
         return self._finish(path, source, record, content, stats, shown)
 

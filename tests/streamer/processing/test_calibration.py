@@ -13,7 +13,7 @@ from streamer.config import Config
 from streamer.processing.calibration import EARLIER, earlier, self_calibration, shown, stats_of
 from tests.streamer.clustering.drawn import centres, looks, track
 
-EMBEDDER: Any = SimpleNamespace(metric="cosine", thresholds=SimpleNamespace(link=0.15, merge=0.05))
+EMBEDDER: Any = SimpleNamespace(metric="cosine", model="mine", thresholds=SimpleNamespace(link=0.15, merge=0.05))
 
 
 def evidence(tracks: int = 40) -> Evidence:
@@ -25,8 +25,8 @@ def store(*stats: dict[str, Any]) -> Any:
     return SimpleNamespace(sources=lambda: [SimpleNamespace(stats=s) for s in stats])
 
 
-def told(tracks: int = 40) -> dict[str, Any]:
-    return {"calibration": {"pairs": evidence(tracks).plain()}}
+def told(tracks: int = 40, model: str = "mine") -> dict[str, Any]:
+    return {"calibration": {"model": model, "pairs": evidence(tracks).plain()}}
 
 
 def configured(**values: Any) -> Config:
@@ -47,7 +47,11 @@ def test_earlier_sources_set_the_thresholds_of_the_next() -> None:
 
 def test_only_the_newest_sources_count() -> None:
     many = store(*[told(tracks=1000)] * 5, {}, *[told(tracks=1)] * EARLIER)
-    assert earlier(many).tracks == EARLIER
+    assert earlier(many, "mine").tracks == EARLIER
+
+
+def test_pairs_as_another_model_saw_them_say_nothing() -> None:
+    assert self_calibration(Config(), EMBEDDER, store(told(model="other"))).result().merge == 0.05
 
 
 def test_thresholds_set_by_hand_stand_unless_calibration_is_asked_for() -> None:
@@ -63,7 +67,7 @@ def test_what_is_stored_says_what_was_used_and_gives_the_curves_of_the_report() 
     calibration = self_calibration(Config(), EMBEDDER, store(told()))
     face = looks(centres(1)[0], 2, 0.9)
     calibration.see([track(1, face[0]), track(2, face[1], cannot=[1])])
-    stats = stats_of(calibration)
+    stats = stats_of(calibration, "mine")
     assert stats["merge"] > stats["pack"]["merge"] == 0.05
     assert stats["impostor"] == 81
     assert stats["pairs"]["impostor"] == [pytest.approx(float(face[0] @ face[1]), abs=1e-4)]
