@@ -31,6 +31,12 @@ def methods() -> tuple[str, ...]:
     return (*batch.METHODS, ONLINE)
 
 
+def check_method(name: str) -> None:
+    """ConfigError where there is no such method."""
+    if name not in methods():
+        raise ConfigError(f"{name} is not a clustering method. Methods: {', '.join(methods())}.")
+
+
 def options_of(settings: Sequence[str]) -> dict[str, float | int]:
     """name=value pairs as numbers, whole ones as int."""
     out: dict[str, float | int] = {}
@@ -76,7 +82,8 @@ class Bench:
         return self._tables[linkage]
 
     def labels(self, method: str, options: Options) -> I64:
-        """Labels by a batch method or by ours."""
+        """Labels by a batch method or by ours; ConfigError for a method or an option that there is not."""
+        check_method(method)
         if method == ONLINE:
             return online(self.vectors, self.metric, options)
         cut = {"threshold", "k"} & set(options)
@@ -159,8 +166,7 @@ def grid_points(bench: Bench, chosen: Sequence[str], grid: Sequence[str]) -> Ite
         name, equals, values = axis.partition("=")
         axes[name] = [number(v, axis) for v in values.split(",")] if equals else [number("", axis)]
     for method in chosen:
-        if method not in methods():
-            raise ConfigError(f"{method} is not a clustering method. Methods: {', '.join(methods())}.")
+        check_method(method)
         own = axes or bench.grid(method)
         for chosen_values in product(*own.values()):
             yield method, dict(zip(own, chosen_values))

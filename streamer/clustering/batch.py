@@ -107,7 +107,9 @@ def agglomerative(
     The height is in the units of `linkage`: for ward and centroid Euclidean on unit rows, sqrt(2 (1 - cos)) for a pair.
     """
     if (threshold is None) == (k is None):
-        raise ConfigError("agglomerative needs either threshold or k, not both and not none.")
+        raise ConfigError(
+            "an agglomerative clustering is cut by a threshold or into k clusters: give one of them, and only one."
+        )
     n = len(np.asarray(vectors))
     return cut(linkage(vectors, method, metric), threshold, k) if n > 1 else np.zeros(n, np.int64)
 

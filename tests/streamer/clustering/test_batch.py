@@ -120,7 +120,7 @@ def test_rank_order_keeps_a_dense_and_a_sparse_group_apart_at_one_threshold() ->
         ("dbskan", {}, "Methods: k-means"),
         ("dbscan", {"epsilon": 1}, "main option is eps"),
         ("k-means", {"k": 0}, "at least 1"),
-        ("average", {}, "threshold or k"),
+        ("average", {}, "threshold or into k"),
     ],
 )
 def test_a_wrong_option_is_told(method: str, options: dict[str, float], told: str) -> None:
