@@ -217,13 +217,13 @@ def save_portraits(path: Path, found: Portraits, model: str, metric: str) -> Non
     """An embedding file every `whowhen lab` command reads. ReportError where it cannot be written."""
     from streamer.reports.atomic import replacing
 
-    arrays = {
-        "embeddings": found.rows,
-        "identity": np.array(found.people),
-        "path": np.array([str(Path(p).absolute()) for p in found.paths]),
-        "box": found.boxes,
-        "model": np.array(model),
-        "metric": np.array(metric),
-    }
     with replacing(path) as part:
-        np.savez_compressed(part, **arrays)
+        np.savez_compressed(
+            part,
+            embeddings=found.rows,
+            identity=np.array(found.people),
+            path=np.array([str(Path(p).absolute()) for p in found.paths]),
+            box=found.boxes,
+            model=np.array(model),
+            metric=np.array(metric),
+        )
