@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 
 from pipelines.cli import main
+from pipelines.file import Job, check
+from streamer.errors import ConfigError
 from streamer.items import F32, U8, Frame
 from streamer.testing import FakeEmbedder, meeting, person_of, two_shots
 from tests.pipelines.drawn import use_drawn_faces, whowhen
@@ -241,13 +244,24 @@ def test_what_cannot_be_done_is_said_before_any_work(
     assert not (tmp_path / "out" / "scene").exists()
 
 
-@pytest.mark.parametrize("out", ["clip", "read-only", "/proc/x"])
+@pytest.mark.parametrize("out", ["clip", "/proc/x"])
 def test_an_output_that_cannot_be_written_is_refused_before_any_work(out: str, clip: Path, tmp_path: Path) -> None:
-    if out == "read-only" and os.geteuid() == 0:
-        pytest.skip("root may write everywhere")
-    (tmp_path / "read-only").mkdir(mode=0o555)
     (tmp_path / "clip").touch()
     assert run(clip, "-o", tmp_path / out, "-q") == 2
+
+
+def test_an_output_folder_for_reading_only_is_refused_before_any_work(clip: Path) -> None:
+    who = os.geteuid()
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o555)
+        if who == 0:  # root may write everywhere: look as nobody
+            os.seteuid(65_534)
+        try:
+            with pytest.raises(ConfigError, match=r"results cannot be written there \(Permission denied\)"):
+                check(Job((str(clip),), Path(folder), Path(folder) / "people.db"))
+        finally:
+            os.seteuid(who)
+            Path(folder).chmod(0o755)
 
 
 def test_a_closed_pipe_is_no_error_and_a_full_disk_behind_it_is_said(clip: Path, tmp_path: Path) -> None:
