@@ -19,6 +19,7 @@ from pipelines.interruption import Interruption
 from streamer.config import Config
 from streamer.errors import StoreError
 from streamer.items import Event, Frame, Gap
+from streamer.sources.address import holds_password
 from streamer.watching import LIVE, Health, Seen
 
 BLOCKS = ("options", *attendance.BLOCKS)  # of the cameras file, beside `cameras`
@@ -130,6 +131,12 @@ def run(job: Job) -> Result:
     from streamer.sources.wallclock import WallClock
 
     told = read_cameras(job.cameras, BLOCKS)
+    if any(holds_password(text) for text in job.cameras):
+        print(
+            "The command line holds a password, which everybody on this machine can read in the list of processes. "
+            "Write '${NAME}' in its place and set that in the environment, or use a cameras file.",
+            file=sys.stderr,
+        )
     if "options" in told.blocks:
         apply_options(job.config, told.blocks["options"], told.origin)
     job.out.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from streamer.reports.base import (
     by_person,
     copresence,
 )
+from streamer.reports.timecode import Rate
 from streamer.store import SourceRecord, TrackRecord
 
 FACES_PER_PERSON = 5
@@ -136,7 +137,7 @@ def _source(library: Library, source: SourceRecord, tracks: Mapping[int, TrackRe
         duration,
         frames.get("processed"),
         start,
-        start_timecode=info.get("timecode"),
+        start_timecode=_time_of_day(start, info.get("fps")) if live else info.get("timecode"),
         live=live,
         codec=info.get("codec") or "",
         video=_video(source, folder),
@@ -153,6 +154,13 @@ def _source(library: Library, source: SourceRecord, tracks: Mapping[int, TrackRe
         ),
         strides=_strides(stats.get("stride", {})),
     )
+
+
+def _time_of_day(start: float, fps: float | None) -> str:
+    """The timecode a camera begins with: the time of day in UTC. Frames 0 and 1 do not exist in every minute."""
+    second = datetime.fromtimestamp(start, UTC)
+    frame = max(2, int(start % 1 * (fps or 25.0)))
+    return f"{second:%H:%M:%S}{';' if Rate.near(fps).drop else ':'}{frame:02d}"
 
 
 def _watched(source: SourceRecord) -> tuple[float, float]:

@@ -118,6 +118,14 @@ def test_a_term_ends_it_in_time_with_its_report_also_when_cameras_are_dead_or_mu
         assert {s.status for s in store.sources()} == {"done"}
 
 
+def test_a_password_on_the_command_line_is_warned_of(tmp_path: Path) -> None:
+    done = whowhen("watch", f"rtsp://bob:{PASSWORD}@127.0.0.1:9/1", "-o", tmp_path, "--duration", 1)
+    assert done.returncode == 0
+    assert "everybody on this machine can read" in done.stderr
+    assert "refused" in done.stderr
+    assert PASSWORD not in done.stderr + done.stdout
+
+
 def test_a_library_in_use_is_refused_by_name(feed: Feed, tmp_path: Path) -> None:
     with Store(tmp_path / "people.db"):
         done = whowhen("watch", feed.url, "-o", tmp_path)
