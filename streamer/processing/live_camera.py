@@ -19,7 +19,7 @@ from streamer.watching import STOPPED, Health, Seen
 PATIENCE = 0.25  # s one take waits
 GOOD = 0.55  # quality of a first look that is sent at once; a worse one is waited on for SOON
 SOON = 0.4  # s
-AGAIN = (0.6, 1.5)  # s from the first sending of an open track to the second, and between later ones
+AGAIN = (0.6, 1.2)  # s from the first sending of an open track to the second, and between later ones
 HEALTH_EVERY = 1.0  # s
 RATE_OVER = 5.0  # s over which frames a second are counted
 FAULTS, FAULTS_WITHIN = 5, 60.0  # a camera whose following fails so often in so many seconds is given up

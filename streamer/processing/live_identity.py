@@ -28,7 +28,7 @@ from streamer.processing.live_sharing import (
 )
 
 BATCH = 16  # tracks embedded at a time
-COMMIT_EVERY = 0.5  # s between two commits at most, new or not: how far the cameras were seen is kept too
+COMMIT_EVERY = 0.4  # s between two commits at most, new or not: how far the cameras were seen is kept too
 REMERGE_EVERY = 10.0  # s between two re-merges while there is something new
 STATS_EVERY = 5.0  # s
 WAITING = 2000  # tracks that may wait for a commit; beyond, the oldest are given up and counted

@@ -121,7 +121,7 @@ class Vectors:
     The clusterer asks for tracks that are not in the store yet.
     """
 
-    def __init__(self, read: Callable[[Sequence[int]], F32], size: int = 8192) -> None:
+    def __init__(self, read: Callable[[Sequence[int]], F32], size: int = 2048) -> None:
         self._read, self._size = read, size
         self._recent: OrderedDict[int, F32] = OrderedDict()
 
