@@ -184,7 +184,8 @@ class Embed:
 
     def _parts(self, track: Track, vectors: F32) -> list[Track]:
         """The track, cut where its faces are two people's."""
-        return split_mixed(track, vectors, self.embedder.thresholds.pair, self.embedder.metric)
+        bars = self.embedder.thresholds
+        return split_mixed(track, vectors, bars.pair, self.embedder.metric, bars.strangers)
 
     def _graded(self, geometric: float, rate: float | None) -> float:
         """0..1, the gate for faces that are hardly usable: gated all, people seen once and badly were lost (mean

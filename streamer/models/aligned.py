@@ -133,7 +133,7 @@ def _opened(file: Path, device: str, pixels: Pixels, output: str | None) -> Sess
 
 
 def _thresholds(given: Mapping[str, float]) -> Thresholds:
-    needed, more = {"pair", "link", "merge"}, {"photo_merge"}
+    needed, more = {"pair", "link", "merge"}, {"photo_merge", "strangers"}
     if not needed <= set(given) <= needed | more:
         raise ModelError(f"thresholds need pair, link and merge, got {', '.join(given) or 'none'}.")
     return Thresholds(**{name: float(value) for name, value in given.items()})

@@ -15,13 +15,15 @@ class Thresholds:
 
     `pair` accepts two photos as one person, `link` an online nearest-neighbour link, `merge` an average-linkage merge.
     Those two are for tracks, whose vectors are means of several looks. Single photos scatter more: `photo_merge` takes
-    the place of `merge` there. None: as for tracks.
+    the place of `merge` there. None: as for tracks. `strangers` is what two strangers have in the mean: 0 where vectors
+    are centred (cosine).
     """
 
     pair: float
     link: float
     merge: float
     photo_merge: float | None = None
+    strangers: float = 0.0
 
     @property
     def merge_photos(self) -> float:

@@ -240,11 +240,13 @@ def _archive(tree: Mapping[str, Any], where: str) -> Archive | None:
 def _check_thresholds(value: Any, where: str, role: str) -> None:
     told = _mapping(value, where, f"{role}.thresholds")
     needed = ("pair", "link", "merge")
-    known_keys(told, (*needed, "photo_merge"), where, f"{role}.thresholds.")
+    known_keys(told, (*needed, "photo_merge", "strangers"), where, f"{role}.thresholds.")
     for name in {**dict.fromkeys(needed), **told}:
         number = told.get(name)
         if not isinstance(number, int | float) or isinstance(number, bool):
             raise ConfigError(f"{where}: {role}.thresholds.{name}: a number is expected, got {number!r}.")
+    if "strangers" in told and told["strangers"] >= told["pair"]:
+        raise ConfigError(f"{where}: {role}.thresholds.strangers: less than pair {told['pair']} is expected.")
 
 
 def known_keys(

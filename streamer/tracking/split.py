@@ -23,22 +23,25 @@ CONTRAST = 0.7  # how much more faces of a part must agree among themselves than
 TURNED = 40.0  # degrees of yaw above which a single face proves nothing
 
 
-def agreement(a: ArrayLike, b: ArrayLike, pair: float, metric: str = "cosine") -> F64:
+def agreement(a: ArrayLike, b: ArrayLike, pair: float, metric: str = "cosine", strangers: float = 0.0) -> F64:
     """(n, m): 1 where two faces just pass for one person, about 0 for strangers, more for sure pairs.
 
-    `pair` is the pack's pair threshold: a cosine similarity, or a Euclidean distance (strangers of the dlib network,
-    whose bar is 0.6, are 0.84 apart in the mean, hence the 1.4). ConfigError for another metric.
+    `pair` is the pack's pair threshold: a cosine similarity, with `strangers` what strangers have in the mean; or a
+    Euclidean distance (strangers of the dlib network, whose bar is 0.6, are 0.84 apart in the mean, hence the 1.4).
+    ConfigError for another metric.
     """
     p, q = (np.atleast_2d(np.asarray(x, np.float32)) for x in (a, b))
     if metric == "cosine":
-        return np.asarray(unit(p) @ unit(q).T / pair, np.float64)
+        return np.asarray((unit(p) @ unit(q).T - strangers) / (pair - strangers), np.float64)
     if metric == "euclid":
         far = np.linalg.norm(p[:, None] - q[None], axis=2)
         return np.asarray((1.4 * pair - far) / (0.4 * pair), np.float64)
     raise ConfigError(f"metric {metric!r}: cosine or euclid is expected.")
 
 
-def split_mixed(track: Track, embeddings: ArrayLike, pair: float, metric: str = "cosine") -> list[Track]:
+def split_mixed(
+    track: Track, embeddings: ArrayLike, pair: float, metric: str = "cosine", strangers: float = 0.0
+) -> list[Track]:
     """The track, or its parts in order of time where its faces are two people's.
 
     `embeddings` (n, d) are those of `track.samples`. A part is a stretch of neighbouring samples that agree among
@@ -50,7 +53,7 @@ def split_mixed(track: Track, embeddings: ArrayLike, pair: float, metric: str = 
     if len(vectors) != len(track.samples):
         raise ValueError(f"{len(vectors)} embeddings for {len(track.samples)} samples")
     order = np.argsort([s.time for s in track.samples], kind="stable")
-    agree = agreement(vectors[order], vectors[order], pair, metric) if len(order) > 1 else np.ones((1, 1))
+    agree = agreement(vectors[order], vectors[order], pair, metric, strangers) if len(order) > 1 else np.ones((1, 1))
     samples = [track.samples[i] for i in order]
     edges = sorted(_edges(track, samples, agree, 0, len(samples)))
     return _divide(track, samples, edges) if edges else [track]

@@ -99,6 +99,10 @@ def test_a_pack_that_was_not_fetched_says_how_to_fetch_it() -> None:
         (tree(detector={**tree()["detector"], "scor": 0.5}), r"detector.scor .* \(did you mean score\?\)"),
         (embedder(thresholds={"pair": 0.3, "link": 0.4, "merg": 0.3}), r"thresholds.merg .* \(did you mean merge\?\)"),
         (embedder(thresholds={"pair": 0.3, "link": 0.4}), "embedder.thresholds.merge: a number is expected, got None"),
+        (
+            embedder(thresholds={"pair": 0.3, "link": 0.4, "merge": 0.3, "strangers": 0.3}),
+            "embedder.thresholds.strangers: less than pair 0.3 is expected",
+        ),
         (embedder(thresholds=None), "embedder.thresholds is missing"),
         (embedder(mean=float("nan")), "embedder.mean is nan"),
         (embedder(std=float("inf")), "embedder.std is inf"),

@@ -141,6 +141,18 @@ def test_agreement_is_one_at_the_bar_of_a_pair() -> None:
     assert agreement([[0.0, 0.0]], [[0.84, 0.0]], 0.6, "euclid")[0, 0] == pytest.approx(0.0)
 
 
+def test_models_whose_strangers_are_alike_split_by_what_they_have_in_common() -> None:
+    """As dlib's vectors: a large part is the same in all faces."""
+    common = np.eye(128, dtype=np.float32)[9]
+    lifted = looks(ANNA, ANNA, BERT, BERT, BERT) + 2.5 * common
+    lifted /= np.linalg.norm(lifted, axis=1, keepdims=True)
+    stranger, same = float(lifted[0] @ lifted[2]), float(lifted[0] @ lifted[1])
+    pair = stranger + 0.3 * (same - stranger)
+    whole = track(FIVE, jump_at=40)
+    assert split_mixed(whole, lifted, pair) == [whole]
+    assert lengths(split_mixed(whole, lifted, pair, strangers=stranger)) == [2, 3]
+
+
 def test_an_unknown_metric_is_refused() -> None:
     with pytest.raises(ConfigError, match="cosine or euclid"):
         agreement(ANNA, BERT, PAIR, "manhattan")
