@@ -14,7 +14,7 @@ from streamer.errors import ConfigError, SourceError
 from streamer.items import Frame
 from streamer.library import Library
 from streamer.processing.file import content_digest, now
-from streamer.processing.rundata import library_data
+from streamer.processing.rundata import appearances_in, library_data
 from streamer.reports.anonymous import anonymise
 from streamer.reports.base import PersonEntry, RunData, SourceEntry
 from streamer.reports.timecode import Clock, to_frame
@@ -98,7 +98,7 @@ def _remember(library: Library, path: Path, people: Sequence[int], form: str, wi
 def _known(library: Library, sources: Sequence[SourceRecord]) -> RunData:
     """Who and what is in the sources, by name and number only."""
     names = library.view.names
-    people = sorted({a.identity for s in sources for a in library.appearances(s.name)})
+    people = sorted({a.identity for a in appearances_in(library, sources)})
     films = tuple(SourceEntry(s.name, s.path) for s in sources)
     return RunData("", films, tuple(PersonEntry(p, names.get(p, "")) for p in people))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from streamer.reports.base import (
     SourceEntry,
     Stride,
     by_person,
+    by_source,
     copresence,
 )
 from streamer.reports.timecode import Rate
@@ -45,13 +47,14 @@ def library_data(
     """All that is known of the sources, those of the whole library when None, with the identities of now."""
     chosen = library.store.sources() if sources is None else list(sources)
     labels, tracks = library.view.labels, {t.id: t for s in chosen for t in library.store.tracks(s.id)}
-    appearances = [a for s in chosen for a in library.appearances(s.name)]
+    appearances = appearances_in(library, chosen)
     sizes = {s.name: (s.info.get("width") or 0, s.info.get("height") or 0) for s in chosen}
     people = _Pictures(library, tracks, sizes).people(appearances)
+    nobodys = Counter(t.source for t in tracks.values() if labels.get(t.id) is None)
     found = doubts(library, people, by_person(appearances), tracks, [s.manifest for s in chosen])
     return RunData(
         title=title or Path(library.store.path).stem,
-        sources=tuple(_source(library, s, tracks, folder) for s in chosen),
+        sources=tuple(_source(library, s, nobodys[s.name], folder) for s in chosen),
         people=tuple(replace(p, unsure=p.id in found.strays, reason=found.strays.get(p.id, "")) for p in people),
         appearances=tuple(appearances),
         rows=lambda: _rows(library.store, chosen, labels),
@@ -60,6 +63,14 @@ def library_data(
         unsure=found.pairs,
         copresence=copresence(appearances),
     )
+
+
+def appearances_in(library: Library, sources: Sequence[SourceRecord]) -> list[Appearance]:
+    """The appearances in these sources, in their order; the library is asked once, however many they are."""
+    if len(sources) == 1:
+        return library.appearances(sources[0].name)
+    found = by_source(library.appearances())
+    return [a for s in sources for a in found.get(s.name, ())]
 
 
 def _manifest(sources: Sequence[SourceRecord], library: Library) -> Mapping[str, Any]:
@@ -122,12 +133,11 @@ class _Pictures:
         return replace(card, place=place_in_cut(sample.box, width, height)) if width and height else card
 
 
-def _source(library: Library, source: SourceRecord, tracks: Mapping[int, TrackRecord], folder: Path) -> SourceEntry:
-    info, stats, labels = source.info, source.stats, library.view.labels
+def _source(library: Library, source: SourceRecord, unassigned: int, folder: Path) -> SourceEntry:
+    info, stats = source.info, source.stats
     frames, check = stats.get("frames", {}), stats.get("stride", {}).get("check") or {}
     live = source.kind == "live"
     start, duration = _watched(source) if live else (info.get("start") or 0.0, info.get("duration"))
-    unassigned = sum(1 for t in tracks.values() if t.source == source.name and labels.get(t.id) is None)
     return SourceEntry(
         source.name,
         source.path,

@@ -76,6 +76,19 @@ def test_a_library_has_every_source_and_people_over_all_of_them(library: Library
     assert [r.source for r in data.rows()] == ["a.mp4"] * 20 + ["b.mp4"] * 20
 
 
+def test_tracks_of_nobody_are_counted_by_source(library: Library, tmp_path: Path) -> None:
+    store = library.store
+    for name, people in (("a.mp4", (1, None)), ("b.mp4", (None, None, 2))):
+        source = store.begin_source(name, content_hash=name, period=PERIOD, at=town.NOON.isoformat())
+        first = store.next_track()
+        tracks = [make_track(first + k, k, 20 * k, source=name) for k in range(len(people))]
+        events = [Assigned(store.last_seq() + k + 1, first + k, p, 0.1) for k, p in enumerate(people)]
+        store.add_tracks(source.id, tracks, events, vectors={})
+        store.finish_source(source.id, state=b"", at=town.NOON.isoformat())
+    library.refresh()
+    assert [s.not_seen.unassigned for s in library_data(library, tmp_path).sources] == [1, 2]
+
+
 def test_faces_come_with_their_time_and_place(library: Library, tmp_path: Path) -> None:
     filmed(library, [1])
     person = run_data(library, library.store.sources()[0], tmp_path).people[0]
