@@ -35,7 +35,8 @@ def search(
         if len(seen) > 1:
             remark(f"{photo} shows {len(seen)} faces; face {face} is looked for (1 is the largest; choose with --face)")
         vector = seen[face - 1].embedding
-        matches = [] if vector is None else found.search(vector, pair=loaded.embedder.thresholds.pair, limit=limit)
+        bars = loaded.embedder.thresholds
+        matches = [] if vector is None else found.search(vector, pair=bars.pair, link=bars.link, limit=limit)
         rows = [_row(found, m) for m in matches]
         best = next((m for m in matches if m.accepted), None)
         places = [a for a in found.appearances() if best is not None and a.identity == best.person]
@@ -106,7 +107,7 @@ def _one(found: Any, called: str, paths: list[Path], loaded: Any) -> dict[str, A
     samples = _looks(called, paths, loaded)
     person = found.enrol(called, samples, libraries.maker(loaded), pair=pair)
     who = found.person(person)
-    for other in _alike(found, samples, pair, person):
+    for other in _alike(found, samples, loaded.embedder.thresholds, person):
         remark(
             f"the photos of {inert(called)} also look like {inert(found.view.label(other))} (person {other}): "
             f"`whowhen people same {other} {person}` if they are one"
@@ -133,11 +134,11 @@ def _looks(called: str, paths: list[Path], loaded: Any) -> list[Any]:
     return found
 
 
-def _alike(found: Any, samples: list[Any], pair: float, person: int) -> list[int]:
+def _alike(found: Any, samples: list[Any], bars: Any, person: int) -> list[int]:
     """Other people some of the photos are accepted for, nearest first."""
     others: dict[int, float] = {}
     for s in samples:
-        for m in found.search(s.embedding, pair=pair):
+        for m in found.search(s.embedding, pair=bars.pair, link=bars.link):
             if m.accepted and m.person not in (None, person):
                 others[m.person] = max(m.similarity, others.get(m.person, m.similarity))
     return sorted(others, key=lambda p: -others[p])

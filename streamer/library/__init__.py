@@ -252,11 +252,14 @@ class Library:
         return done
 
     # ------------------------------------------------------------------ search and enrolment
-    def search(self, vector: F32, *, pair: float, limit: int = 10) -> list[Any]:
-        """`Match`es of one embedded face, best first, over named and unnamed history; see streamer.library.search."""
+    def search(self, vector: F32, *, pair: float, link: float | None = None, limit: int = 10) -> list[Any]:
+        """`Match`es of one embedded face, best first, over named and unnamed history; see streamer.library.search.
+
+        `pair` and `link` are the model's thresholds.
+        """
         from streamer.library.search import search
 
-        return search(self.store, self.view, vector, pair=pair, limit=limit)
+        return search(self.store, self.view, vector, pair=pair, link=link, limit=limit)
 
     def enrol(
         self, name: str, samples: Sequence[FaceSample], make: Callable[[], Any], *, pair: float | None = None

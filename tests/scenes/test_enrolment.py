@@ -50,7 +50,7 @@ def test_every_listed_photo_names_the_right_person_and_the_absent_one_nobody(
             looks = [faces(p, loaded)[0] for p in photos]
             for look in looks:  # each photo alone, by search
                 assert look.embedding is not None
-                best = library.search(look.embedding, pair=pair)[0]
+                best = library.search(look.embedding, pair=pair, link=loaded.embedder.thresholds.link)[0]
                 if row["person"] == "absent":
                     assert not best.accepted
                 else:

@@ -141,6 +141,15 @@ def test_search_finds_the_person_and_is_honest_about_strangers(library: Library)
     assert not any(m.accepted for m in library.search(person_vector(9), pair=0.4))
 
 
+@pytest.mark.parametrize(("metric", "pair", "link"), [("cosine", 0.3, 0.42), ("euclidean", 0.6, 0.5)])
+def test_the_more_people_the_nearer_a_face_must_be(metric: str, pair: float, link: float) -> None:
+    from streamer.library.search import bar, search_bar
+
+    bars = [search_bar(metric, pair, link, n) for n in (1, 10, 1000, 10**6)]
+    assert bars[0] == search_bar(metric, pair, None, 999) == bar(metric, pair)
+    assert bars[0] < bars[1] < bars[2] == bars[3] == pytest.approx(bar(metric, link))
+
+
 def test_an_enrolled_name_reaches_past_and_future(library: Library) -> None:
     photos = [replace(make_track(k, 3, samples=1).samples[0]) for k in (50, 51)]
     person = library.enrol("Cem", photos, make)
