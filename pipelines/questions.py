@@ -45,7 +45,7 @@ def review(
         settled = _settled(questions, screen)
         if asks:
             remark(_summary(settled, screen))
-            _ask(found, questions[:limit], settled)
+            _ask(found, questions, limit, screen)
             return
         rows = [_row(found, q, s) for q, s in zip(questions[:limit], settled[1:], strict=False)]
     if as_json:
@@ -61,19 +61,24 @@ def review(
 
 
 def _settled(questions: Any, screen: float) -> list[float]:
-    """Share of the screen time that is sure before the first answer and after each.
-
-    A stretch counts as settled when the last question about it is answered; a "yes" may settle it earlier.
-    """
+    """Share of the screen time that is sure before the first answer and after each; see `_sure`."""
     last = {_subject(q): k for k, q in enumerate(questions)}
-    open_s = {_subject(q): q.seconds for q in questions}
-    left = sum(open_s.values())
+    left = sum({_subject(q): q.seconds for q in questions}.values())
     out = [left]
     for k, q in enumerate(questions):
         if last[_subject(q)] == k:
-            left -= open_s[_subject(q)]
+            left -= q.seconds
         out.append(max(left, 0.0))
     return [1.0 - min(s / screen, 1.0) if screen else 1.0 for s in out]
+
+
+def _sure(unanswered: Any, screen: float) -> float:
+    """Share of the screen time no open question is about.
+
+    A stretch counts as settled when the last question about it is answered; a "yes" may settle it earlier.
+    """
+    left = sum({_subject(q): q.seconds for q in unanswered}.values())
+    return 1.0 - min(left / screen, 1.0) if screen else 1.0
 
 
 def _subject(q: Any) -> tuple[str, int]:
@@ -114,10 +119,10 @@ def _row(found: Library, q: Any, settled: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _ask(found: Library, questions: Any, settled: list[float]) -> None:
+def _ask(found: Library, questions: Any, limit: int, screen: float) -> None:
     """Asks until the end, `q` or the end of the input; what an earlier answer has settled is passed over."""
     answers = 0
-    for k, q in enumerate(questions):
+    for q in questions[:limit]:
         q = found.still_open(q)
         if q is None:
             continue
@@ -131,7 +136,8 @@ def _ask(found: Library, questions: Any, settled: list[float]) -> None:
         if word != "s":
             _carry_out(found, q, word == "y")
             answers += 1
-            remark(f"{100 * settled[k + 1]:.0f} % of the screen time is settled after {answers} answers")
+            left = [o for o in questions if found.still_open(o) is not None]
+            remark(f"{100 * _sure(left, screen):.0f} % of the screen time is sure after {answers} answers")
     remark(f"{answers} answers given; `whowhen people log` lists them, `people undo` takes one back")
 
 

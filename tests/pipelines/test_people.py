@@ -295,12 +295,13 @@ def test_who_is_together_is_told_in_seconds(whowhen: Any, tmp_path: Path) -> Non
 def test_review_asks_and_carries_out_the_answers(whowhen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import io
 
-    monkeypatch.setattr("sys.stdin", io.StringIO("what\nn\ny\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("what\nn\ny\n"))  # two answers settle all three questions
     code, out, err = whowhen("people", "review", "--merge", "-0.5", "--ask")
     assert code == 0
     assert "are 1 and 2 one person?" in out
     assert "first at clip 0:00:00.0" in out
     assert err.splitlines()[-1].startswith("2 answers given")
+    assert "100 % of the screen time is sure after 2 answers" in err
     log = json.loads(whowhen("people", "log", "--json")[1])
     assert [(e["what"], *(e["about"][k] for k in ("a", "b", "kept", "dropped") if k in e["about"])) for e in log] == [
         ("not_same", 1, 2), ("same", 1, 3)
