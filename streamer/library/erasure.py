@@ -15,7 +15,7 @@ import numpy as np
 from streamer.clustering.online import OnlineClusterer
 from streamer.errors import StoreError
 from streamer.items import F32
-from streamer.ledger import Ledger, View
+from streamer.ledger import Decision, Ledger, View
 from streamer.library.machine import vectors_from
 from streamer.reports.atomic import ReportError, text, write_bytes
 from streamer.store import Store
@@ -211,7 +211,9 @@ def _nearest(store: Store, centre: F32 | None) -> float | None:
     return float((unit(vectors) @ centre).max()) if len(vectors) else None
 
 
-def export_person(store: Store, view: View, person: int, folder: Path, *, log: Iterable[Any], at: str) -> list[Path]:
+def export_person(
+    store: Store, view: View, person: int, folder: Path, *, log: Iterable[Decision], at: str
+) -> list[Path]:
     """The files written: person.json, appearances.csv and the pictures, everything held about a person."""
     mine = sorted(t for t, p in view.labels.items() if p == person)
     try:
@@ -221,7 +223,7 @@ def export_person(store: Store, view: View, person: int, folder: Path, *, log: I
         about = {
             "person": person, "name": view.names.get(person, ""), "written": at, "model": store.model(),
             "vectors_kept": sum(len(store.vectors(t)) for t in mine), "tracks": tracks,
-            "decisions": [asdict(e) for e in log if person in e.args.values()],
+            "decisions": [asdict(e) for e in entries_about(view, person, log)],
         }  # fmt: skip
         page = folder / "person.json"
         write_bytes(page, (json.dumps(about, indent=2, ensure_ascii=False, default=str) + "\n").encode())
@@ -237,6 +239,16 @@ def export_person(store: Store, view: View, person: int, folder: Path, *, log: I
     for path in files:
         store.add_export(str(path.resolve()), [person], at)
     return files
+
+
+def entries_about(view: View, person: int, log: Iterable[Decision]) -> list[Decision]:
+    """Entries of the log about a person, under any number it ever had, and those that took such entries back."""
+    found: dict[int, Decision] = {}
+    for e in log:
+        numbers = {view.resolve(int(e.args[k])) for k in ("person", "kept", "dropped", "a", "b", "new") if k in e.args}
+        if person in numbers or (e.kind == "undo" and e.args["entry"] in found):
+            found[e.id] = e
+    return list(found.values())
 
 
 def _pictures(store: Store, tracks: Sequence[int], folder: Path) -> list[Path]:

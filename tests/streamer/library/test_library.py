@@ -386,6 +386,19 @@ def test_a_persons_own_data_can_be_handed_over(library: Library, tmp_path: Path)
     assert {path for path, people in library.store.exports() if people == [2]} == {str(f.resolve()) for f in files}
 
 
+def test_a_persons_data_tells_every_decision_about_it_and_no_others(library: Library, tmp_path: Path) -> None:
+    import json
+
+    library.hide(2)  # hidden: True must not be taken for person 1
+    library.name(3, "Cem")
+    library.merge(1, 3)
+    library.undo()
+    library.merge(1, 3)
+    library.export_person(1, tmp_path / "one")
+    told = json.loads((tmp_path / "one" / "person.json").read_text())["decisions"]
+    assert [(d["id"], d["kind"]) for d in told] == [(2, "name"), (3, "merge"), (4, "undo"), (5, "merge")]
+
+
 def test_pictures_are_not_kept_when_not_wanted(tmp_path: Path) -> None:
     from streamer.store import Store
 
