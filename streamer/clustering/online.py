@@ -4,7 +4,7 @@ A track joins the identity that a blend of its nearest exemplar and the identity
 founds one. Every few tracks identities near each other are merged by average linkage, and now and then all exemplars
 are clustered from scratch, which also splits. Identities keep their numbers through all of it.
 
-Settings were chosen on generated streams (`scripts/clusterbench.md`); every bar is a multiple of the pack's `link`
+Settings were chosen on generated streams (`scripts/CLUSTERBENCH.md`); every bar is a multiple of the pack's `link`
 dissimilarity, so they hold for models whose strangers are at cosine 0.0 and at 0.84.
 """
 
