@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -72,8 +73,10 @@ def attend(
     *,
     origin: str = "command line",
     serve: Mapping[str, Any] | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> Attendance:
     """What the blocks ask for. `folder` takes relative paths; `serve` (not None: asked for) stands before the block.
+    `clock` is the wall clock that the times of frames follow.
 
     ConfigError for anything that is no option or does not fit. Without any block there is nobody, and no cost.
     """
@@ -88,20 +91,27 @@ def attend(
     sinks = make_sinks(blocks.get("sinks") or [], folder, origin=f"{origin}: sinks")
     if serving is None and recorder is None and not sinks:
         return Attendance()
-    return _attendance(rules, sinks, recorder, serving, cameras)
+    return _attendance(rules, sinks, recorder, serving, cameras, clock)
 
 
-def _attendance(rules: Rules, sinks: list[Sink], recorder: Any, serving: Any, cameras: Sequence[str]) -> Attendance:
+def _attendance(
+    rules: Rules,
+    sinks: list[Sink],
+    recorder: Recorder | None,
+    serving: Any,
+    cameras: Sequence[str],
+    clock: Callable[[], float],
+) -> Attendance:
     out = Attendance(recorder=recorder)
     onlookers: list[Onlooker] = [] if recorder is None else [recorder]
     if serving is not None:
         from pipelines.web.board import Board
         from pipelines.web.server import PageServer
 
-        board, told = Board(cameras), [*sinks, *([] if recorder is None else [recorder])]
+        board, told = Board(cameras, clock=clock), [*sinks, *([] if recorder is None else [recorder])]
         out.page = PageServer(serving, board, out.decide, lambda: [s.figures() for s in told])
         onlookers.append(board)
-    out.announcer = Announcer(rules, sinks, onlookers)
+    out.announcer = Announcer(rules, sinks, onlookers, clock=clock)
     out.observers.append(out.announcer)
     return out
 
