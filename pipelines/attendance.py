@@ -108,7 +108,9 @@ def _attendance(
         from pipelines.web.board import Board
         from pipelines.web.server import PageServer
 
-        board, told = Board(cameras, clock=clock), [*sinks, *([] if recorder is None else [recorder])]
+        board = Board(cameras, clock=clock)
+        told: list[Sink | Recorder] = [*sinks]
+        told += [] if recorder is None else [recorder]
         out.page = PageServer(serving, board, out.decide, lambda: [s.figures() for s in told])
         onlookers.append(board)
     out.announcer = Announcer(rules, sinks, onlookers, clock=clock)
