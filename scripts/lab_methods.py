@@ -4,8 +4,8 @@
     whowhen lab embed photos/lfw -o edgeface.npz -m pack.yaml --at-least 2 --mirror
     scripts/lab_methods.py docs/methods.md edgeface.npz open.npz
 
-Every method is swept over the usual values of its main option, then once more finely about the best one; k-means and
-k-medoids over 0.8 to 1.2 of the true number of people. What stands between the markers of the page is replaced.
+Every method is swept over its main option, then once more finely about the best value; k-means and k-medoids are told
+the true number of people, and 1.2 times that. What stands between the markers of the page is replaced.
 """
 
 from __future__ import annotations
@@ -29,16 +29,13 @@ from streamer.clustering.batch import METHODS  # noqa: E402
 from streamer.errors import StreamerError  # noqa: E402
 
 BEGIN, END = "<!-- scripts/lab_methods.py begin -->", "<!-- scripts/lab_methods.py end -->"
-FINE = 8  # values tried between the neighbours of the best coarse one
+COARSE, FINE = 7, 4  # values over the range, then as many again about the best one
+RANGE = (0.25, 0.85)  # of the usual distance of two faces: where the best threshold of every method here lies
 
 
 def best_point(bench: c.Bench, method: str, people: int) -> dict:
     """The best point of a method by B-cubed F, and what one clustering at it costs in CPU-seconds."""
-    if method in METHODS and METHODS[method].turns == "clusters":
-        grid = [round(people * f) for f in (0.8, 0.9, 1.0, 1.1, 1.2)]
-        points = [(method, {"k": k}) for k in grid]
-    else:
-        points = list(c.grid_points(bench, [method], ()))
+    points = coarse(bench, method, people)
     done = list(c.swept(bench, points, None, {}))
     best = c.best_of_each(done, "bcubed_f")[0]
     knob = next(iter(best["options"]))
@@ -52,6 +49,21 @@ def best_point(bench: c.Bench, method: str, people: int) -> dict:
     began = time.process_time()
     c.Bench(bench.vectors, bench.metric).labels(method, best["options"])
     return best | {"cpu": time.process_time() - began}
+
+
+def coarse(bench: c.Bench, method: str, people: int) -> list[c.Point]:
+    """The first values of a method's main option."""
+    usual = float(np.median(bench.distances))
+    bars = np.linspace(RANGE[0] * usual, RANGE[1] * usual, COARSE)
+    if method == c.ONLINE:
+        return [(method, {"link": float(f"{1 - d if bench.metric == 'cosine' else d:.4g}")}) for d in bars]
+    known = METHODS[method]
+    if known.turns == "clusters":
+        return [(method, {known.knob: k}) for k in (people, round(1.2 * people))]
+    if known.turns:
+        high = known.turns == "height"
+        return [(method, {known.knob: float(f"{np.sqrt(2 * d) if high else d:.4g}")}) for d in bars]
+    return [(method, {known.knob: v}) for v in known.grid[:5]]
 
 
 def section(file: Path) -> str:
@@ -74,7 +86,7 @@ def section(file: Path) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("page", type=Path)
-    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("files", type=Path, nargs="+", help="embedding files with true names")
     told = parser.parse_args()
     text = told.page.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1:
