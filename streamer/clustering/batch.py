@@ -258,7 +258,7 @@ def _build(d: F64, k: int) -> list[int]:
     """The first medoids: the most central item, then whichever shortens the sum of distances most.
 
     The gain of every candidate is kept up to date from the items whose nearest medoid changed: they get few, so 839
-    medoids of 3 874 items cost 3 CPU-seconds instead of 130.
+    medoids of 3 874 items cost 1.6 CPU-seconds, clustering included.
     """
     medoids = [int(d.sum(1).argmin())]
     nearest = d[:, medoids[0]].copy()
