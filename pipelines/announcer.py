@@ -105,10 +105,10 @@ class Announcer:
         with self._lock:
             self._tell(self._presence.close(self._clock()))
         end = time.monotonic() + self._closing
+        for sink in self.sinks:  # before the recorder: its last clips may take longer than there is time
+            sink.close(max(0.1, end - time.monotonic()))
         for o in self.onlookers:
             o.close()
-        for sink in self.sinks:
-            sink.close(max(0.1, end - time.monotonic()))
 
     # ------------------------------------------------------------------ from elsewhere
     def corrected(self, said: Corrections) -> None:
