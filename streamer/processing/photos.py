@@ -93,6 +93,7 @@ class PhotoWorker:
         shown.tracks += self._assigned(record, embed, assign, waiting)
         for outcome in assign.flush():
             self._record(record, outcome)
+        shown.people = len({i for i in self.clusterer.labels().values() if i is not None})
         stats = {
             "frames": {
                 "read": len(photos), "processed": len(photos) - len(failed), "dropped": {}, "failed": len(failed)
