@@ -200,12 +200,13 @@ def bench(
     device: Device = "cpu",
     preset: Preset = "balanced",
     settings: Settings = None,
+    naive: Annotated[str, typer.Option(help="The loop: insightface's FaceAnalysis, own, or auto.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object on stdout.")] = False,
 ) -> None:
     """What the loop everybody writes costs here, and what this does, side by side, stage by stage."""
     from pipelines import bench
 
-    bench.run(sources or [], models, device, preset, settings or [], as_json)
+    bench.run(sources or [], models, device, preset, settings or [], naive, as_json)
 
 
 def _rest() -> None:

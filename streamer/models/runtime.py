@@ -180,13 +180,19 @@ def _shape(dims: Sequence[Any]) -> tuple[int | None, ...]:
     return tuple(d if isinstance(d, int) and d > 0 else None for d in dims)
 
 
-def _make(ort: Any, model: bytes | str, providers: list[Any], threads: int, device: Device) -> Any:
-    options = ort.SessionOptions()
+def session_options(threads: int = 1) -> Any:
+    """onnxruntime's SessionOptions as every session here has them: `threads` inside a node, no spinning, quiet."""
+    options = load_runtime().SessionOptions()
     options.log_severity_level = 3  # errors only: shape warnings of shipped packs are nine lines a frame
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning doubles the CPU time
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return options
+
+
+def _make(ort: Any, model: bytes | str, providers: list[Any], threads: int, device: Device) -> Any:
+    options = session_options(threads)
     heard = io.StringIO()  # onnxruntime prints provider trouble on stdout
     try:
         with contextlib.redirect_stdout(heard):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.bench import Meter, ratios
-from pipelines.bench_table import table
+from pipelines.bench.table import table
 from pipelines.cli import main
 
 
@@ -53,19 +53,27 @@ def test_glue_is_what_decoding_and_networks_leave() -> None:
 
 
 def test_the_table_has_a_line_for_every_stage_of_either_side() -> None:
-    told = {"pooled": TOLD | {"ratios": ratios(TOLD)}, "videos": {"a.mp4": TOLD | {"ratios": ratios(TOLD)}}}
+    told = {
+        "loop": "own",
+        "machine": {"models": "open"},
+        "pooled": TOLD | {"ratios": ratios(TOLD)},
+        "videos": {"a.mp4": TOLD | {"ratios": ratios(TOLD)}},
+    }
     lines = table(told).splitlines()
-    assert [line.split()[0] for line in lines[1:5]] == ["read", "detect", "embed", "follow"]
-    assert lines[2].split() == ["detect", "90.000", "5.000", "2.000"]
+    assert [line.split()[0] for line in lines[2:6]] == ["read", "detect", "embed", "follow"]
+    assert lines[3].split() == ["detect", "90.000", "5.000", "2.000"]
     assert lines[-1].split()[:2] == ["all", "100"]
 
 
+@pytest.mark.parametrize("loop", ["own", "insightface"])
 def test_both_sides_run_on_a_real_video(
-    shared_data: Path, shared_models: Path, capsys: pytest.CaptureFixture[str]
+    shared_data: Path, shared_models: Path, capsys: pytest.CaptureFixture[str], loop: str
 ) -> None:
+    if loop == "insightface":
+        pytest.importorskip("insightface.app", exc_type=ImportError)
     video = shared_data / "videos" / "headpose_one.gif"
     with pytest.raises(SystemExit) as end:
-        main(["bench", str(video), "-m", str(shared_models / "pack.yaml"), "--json"])
+        main(["bench", str(video), "-m", str(shared_models / "pack.yaml"), "--naive", loop, "--json"])
     assert end.value.code == 0
     told = json.loads(capsys.readouterr().out)
     pooled = told["pooled"]
@@ -75,3 +83,10 @@ def test_both_sides_run_on_a_real_video(
     assert pooled["ours"]["faces"] == pooled["naive"]["faces"] == 23
     for side in ("naive", "ours"):
         assert sum(pooled[side]["stages"].values()) == pytest.approx(pooled[side]["total"])
+
+
+def test_a_pack_insightface_cannot_run_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["bench", "-m", "open", "--naive", "insightface"])
+    assert end.value.code == 2
+    assert "insightface cannot be the loop" in capsys.readouterr().err

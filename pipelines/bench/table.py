@@ -9,7 +9,9 @@ from typing import Any
 
 def table(told: dict[str, Any]) -> str:
     """Stage by stage in milliseconds a frame, then the ratios of every video and of all together."""
-    return "\n".join([*_stages(told["pooled"]), "", *_videos(told)])
+    loop = "insightface's FaceAnalysis" if told["loop"] == "insightface" else "the same loop over our own models"
+    head = f"naive: {loop} on every frame, {told['machine']['models']}, then DBSCAN"
+    return "\n".join([head, *_stages(told["pooled"]), "", *_videos(told)])
 
 
 def _stages(pooled: dict[str, Any]) -> Iterator[str]:

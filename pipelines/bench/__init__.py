@@ -1,8 +1,7 @@
 """The loop everybody writes and this pipeline, side by side: processor seconds, per stage, against the floors.
 
-The loop: every frame is converted, put on a 640 x 640 square and searched, every face is aligned and embedded on its
-own, DBSCAN groups them all in the end. Ours is the main job of `whowhen run` up to the written library. Both use the
-same weights in the same sessions, one thread, and decode with one thread, so that every second has one place.
+Ours is the main job of `whowhen run` up to the written library, in one thread. Both sides use the same weights, one
+thread a session, and decode with one thread, so that every second has one place.
 """
 
 from __future__ import annotations
@@ -12,100 +11,16 @@ import os
 import platform
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from pipelines.bench.meter import Meter, Side, metered
+from pipelines.bench.naive import Loop, chosen
 from streamer.config import Config
-from streamer.crops import align, complete_landmarks
 from streamer.errors import SourceError
-from streamer.items import F32, U8, Faces, Frame
 
-SQUARE = 640
-MOST_FACES = 6000  # DBSCAN of more compares more than 18 million pairs; what comes later is left out of it
 PROBES = 40  # frames on which detect() is compared with the bare session
-
-
-@dataclass(slots=True)
-class Meter:
-    """Processor seconds and calls by what they were spent on."""
-
-    seconds: Counter[str] = field(default_factory=Counter)
-    calls: Counter[str] = field(default_factory=Counter)
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        began = time.process_time()
-        try:
-            yield
-        finally:
-            self.seconds[name] += time.process_time() - began  # type: ignore[assignment]
-            self.calls[name] += 1
-
-    def wrapped(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        """`call`, measured; an item of its first argument counts as a call."""
-
-        def measured(items: Any, *rest: Any) -> Any:
-            with self(name):
-                out = call(items, *rest)
-            self.calls[name] += len(items) - 1
-            return out
-
-        return measured
-
-
-def metered(models: Any, meter: Meter) -> Any:
-    """The models with their work counted; sessions and weights are shared with the originals."""
-    detector, embedder, quality = (copy.copy(m) for m in (models.detector, models.embedder, models.quality))
-    detector.detect = meter.wrapped("detect", detector.detect)
-    detector.detect_pictures = meter.wrapped("detect", detector.detect_pictures)
-    embedder.embed = meter.wrapped("embed", embedder.embed)
-    if quality is not None:
-        quality.rate = meter.wrapped("rate faces", quality.rate)
-    out = copy.copy(models)
-    for name, value in (("detector", detector), ("embedder", embedder), ("quality", quality)):
-        object.__setattr__(out, name, value)
-    return out
-
-
-@dataclass(slots=True)
-class Side:
-    """What one way of doing it cost, in processor seconds."""
-
-    total: float
-    stages: dict[str, float]
-    detections: int  # pictures given to the detector
-    embeddings: int
-    faces: int  # faces in the result: boxes over all frames
-    people: int
-
-
-def naive(path: Path, models: Any) -> Side:
-    """The loop everybody writes."""
-    from streamer.clustering.batch import cluster
-
-    meter, began = Meter(), time.process_time()
-    measured = metered(models, meter)
-    vectors: list[F32] = []
-    for frame in _frames(path, meter):
-        with meter("convert"):
-            square, scale = _squared(frame.image)
-        found = _unscaled(measured.detector.detect([square])[0], scale)
-        for points in complete_landmarks(found.landmarks, found.boxes):
-            with meter("align"):
-                crop = align(frame.image, points[None], models.embedder.template)
-            vectors.append(measured.embedder.embed(crop)[0])
-    with meter("cluster"):
-        rows = np.stack(vectors[:MOST_FACES]) if vectors else np.zeros((0, models.embedder.dimension), np.float32)
-        labels = cluster(rows, "dbscan", models.embedder.metric) if len(rows) else np.zeros(0, np.int64)
-    total = time.process_time() - began
-    people = len(set(labels[labels >= 0].tolist()))
-    return Side(total, _stages(meter, total), meter.calls["detect"], meter.calls["embed"], len(vectors), people)
 
 
 def ours(path: Path, models: Any, config: Config) -> Side:
@@ -135,39 +50,6 @@ def ours(path: Path, models: Any, config: Config) -> Side:
     stages = {k: max(0.0, float(v)) for k, v in (known | dict(meter.seconds)).items()}
     stages["other"] = total - sum(stages.values())
     return Side(total, stages, meter.calls["detect"], meter.calls["embed"], faces, people)
-
-
-def _frames(path: Path, meter: Meter) -> Iterator[Frame]:
-    from streamer.sources import open_source
-
-    source = open_source(path, threads="NONE")
-    frames = iter(source)
-    while True:
-        with meter("read"):
-            frame = next(frames, None)
-        if frame is None:
-            return
-        yield frame
-
-
-def _squared(image: U8) -> tuple[U8, float]:
-    """The image in the top left of a black square, and by how much it was scaled."""
-    import cv2
-
-    scale = SQUARE / max(image.shape[:2])
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    out = np.zeros((SQUARE, SQUARE, 3), np.uint8)
-    out[: size[1], : size[0]] = cv2.resize(image, size)
-    return out, scale
-
-
-def _unscaled(faces: Faces, scale: float) -> Faces:
-    return Faces(faces.boxes / np.float32(scale), faces.scores, faces.landmarks / np.float32(scale))
-
-
-def _stages(meter: Meter, total: float) -> dict[str, float]:
-    stages = {k: float(v) for k, v in meter.seconds.items()}
-    return stages | {"other": total - sum(stages.values())}
 
 
 def floors(path: Path, models: Any) -> dict[str, float]:
@@ -213,19 +95,24 @@ def _raw(path: Path, detector: Any) -> dict[str, float]:
     return {k: meter.seconds[k] / meter.calls[k] for k in ("detect", "session")}
 
 
-def measure(paths: Sequence[Path], models: Any, config: Config) -> dict[str, Any]:
+def measure(paths: Sequence[Path], models: Any, config: Config, loop: Loop) -> dict[str, Any]:
     """Both sides of every video, and all of them together. SourceError for one that cannot be read."""
     config = copy.deepcopy(config)
     config.set("source.threads", "NONE", "bench")
-    videos = {str(p): _video(p, models, config) for p in paths}
-    return {"machine": machine(models), "videos": videos, "pooled": pooled(list(videos.values()))}
+    videos = {str(p): _video(p, models, config, loop) for p in paths}
+    return {
+        "machine": machine(models),
+        "loop": loop.__name__,
+        "videos": videos,
+        "pooled": pooled(list(videos.values())),
+    }
 
 
-def _video(path: Path, models: Any, config: Config) -> dict[str, Any]:
+def _video(path: Path, models: Any, config: Config, loop: Loop) -> dict[str, Any]:
     from dataclasses import asdict
 
     low = floors(path, models)
-    mine, theirs = ours(path, models, config), naive(path, models)
+    mine, theirs = ours(path, models, config), loop(path, models)
     told = {"frames": theirs.detections, "floors": low, "naive": asdict(theirs), "ours": asdict(mine)}
     return told | {"ratios": ratios(told)}
 
@@ -266,11 +153,13 @@ def ratios(told: dict[str, Any]) -> dict[str, float]:
     return out
 
 
-def run(sources: Sequence[str], pack: str, device: str, preset: str, settings: Sequence[str], as_json: bool) -> None:
+def run(
+    sources: Sequence[str], pack: str, device: str, preset: str, settings: Sequence[str], loop: str, as_json: bool
+) -> None:
     """Measures and prints; without sources the demo's clip is composed and used."""
     import json
 
-    from pipelines.bench_table import table
+    from pipelines.bench.table import table
     from pipelines.demo import compose
     from streamer.config import load
     from streamer.models import packs
@@ -282,7 +171,7 @@ def run(sources: Sequence[str], pack: str, device: str, preset: str, settings: S
         paths = expand(tuple(sources)) if sources else [Path(folder) / "demo.mp4"]
         if not sources:
             compose(paths[0], models.detector)
-        told = measure(paths, models, config)
+        told = measure(paths, models, config, chosen(loop, models))
     print(json.dumps(told, indent=2) if as_json else table(told))
 
 
