@@ -47,6 +47,13 @@ class Detector(Protocol):
         ...
 
 
+def sure_score(detector: Detector) -> float:
+    """The score from which a face seen in a single look counts: the detector's own `sure`, else a tenth of the way from
+    its `score` to 1."""
+    own = getattr(detector, "sure", None)
+    return detector.score + 0.1 * (1 - detector.score) if own is None else float(own)
+
+
 class Embedder(Protocol):
     """Aligned crops in, vectors out. `model` is the id stored with every vector (name + hash prefix)."""
 

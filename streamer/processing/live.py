@@ -19,6 +19,7 @@ from streamer.config import Config
 from streamer.errors import StoreError
 from streamer.items import Event
 from streamer.library import Library
+from streamer.models.base import sure_score
 from streamer.processing.base import Listener, Silent
 from streamer.processing.calibration import self_calibration
 from streamer.processing.file import now
@@ -172,7 +173,7 @@ class Live:
         record = store.open_live(name, path=source.info.uri, config=self.config.digest(), at=now())
         frame, _ = store.last_frame(record.id)
         make, score = self.config.make, self.models.detector.score
-        tracker = make("tracker", high=score, confirm=score + 0.1 * (1 - score), longest=LONGEST)
+        tracker = make("tracker", high=score, confirm=sure_score(self.models.detector), longest=LONGEST)
         follow = Follow(self._detector, self.models.embedder.template, tracker, make("shots"), make("stride"))
         return Watched(
             name, source, record.id, frame + 1, follow, self._identify.inbox, self._teller, numbers, record.position

@@ -19,6 +19,7 @@ from streamer.flow.stage import Stage
 from streamer.flow.stats import FlowStats
 from streamer.flow.threaded import run_threaded
 from streamer.items import Faces, Frame, Picture
+from streamer.models.base import sure_score
 from streamer.processing.base import Listener, SourceProgress
 
 PATIENCE_S = 1.5  # waited twice for a read that hangs: with the reports it leaves 10 s for the end of a run
@@ -40,7 +41,7 @@ class Reading:
 
         make, score = config.make, models.detector.score
         stride = make("stride")
-        tracker = make("tracker", high=score, confirm=score + 0.1 * (1 - score))
+        tracker = make("tracker", high=score, confirm=sure_score(models.detector))
         check = RecallCheck(least=score) if stride.is_sparse else None
         finder = models.detector if detector is None else detector
         self.follow = Follow(finder, models.embedder.template, tracker, make("shots"), stride, check)
