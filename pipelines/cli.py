@@ -11,7 +11,7 @@ import os
 import sys
 from typing import Any
 
-from pipelines.exits import USAGE, exit_code
+from pipelines.terminal.exits import USAGE, exit_code
 from streamer.errors import ConfigError, StageError, StreamerError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)

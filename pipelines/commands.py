@@ -74,8 +74,8 @@ def run(
 ) -> int:
     """Find out who appears when in video files."""
     from pipelines import file
-    from pipelines.interruption import Interruption
-    from pipelines.progress import Progress
+    from pipelines.terminal.interruption import Interruption
+    from pipelines.terminal.progress import Progress
     from streamer.config import load
     from streamer.library.retention import duration
     from streamer.reports import formats_of
@@ -123,12 +123,12 @@ def watch(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No lines about the cameras.")] = False,
 ) -> int:
     """Watch live cameras: who comes and goes, all of them into one people library."""
-    from pipelines import live
+    from pipelines.live import job
     from streamer.config import load
     from streamer.library.retention import duration as duration_of
     from streamer.reports import formats_of
 
-    job = live.Job(
+    wanted = job.Job(
         cameras=tuple(cameras),
         out=out,
         library=library or out / "people.db",
@@ -141,8 +141,8 @@ def watch(
         keep_unnamed=duration_of(keep_unnamed) if keep_unnamed else None,
         serve={"listen": listen} if listen else {} if serve else None,
     )
-    result = live.run(job)
-    live.tell(result, as_json=as_json)
+    result = job.run(wanted)
+    job.tell(result, as_json=as_json)
     return result.code
 
 
@@ -164,8 +164,8 @@ def demo(
     """Compose a clip with known truth from faces of installed packages, and find out who appears when in it."""
     from pipelines import evaluate, file
     from pipelines.demo import compose
-    from pipelines.interruption import Interruption
-    from pipelines.progress import Progress
+    from pipelines.terminal.interruption import Interruption
+    from pipelines.terminal.progress import Progress
     from streamer.config import load
     from streamer.models import packs
 
@@ -211,10 +211,11 @@ def bench(
 
 def _rest() -> None:
     """The commands that live in modules of their own."""
-    from pipelines import doctor, export, known, lab, models, names, people, photo_folder, query, recluster
+    from pipelines import doctor, export, lab, models, photo_folder
+    from pipelines.people import commands as people
+    from pipelines.people import known, query, recluster
 
     app.add_typer(lab.app, name="lab", help="Compare clusterings, detectors and embedders on your own faces.")
-    people.app.command("names")(names.names)
     app.add_typer(people.app, name="people")
     app.add_typer(models.app, name="models")
     app.command("doctor")(doctor.doctor)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.libraries import Json, opened
-from pipelines.tables import as_json as print_json
-from pipelines.tables import show
+from pipelines.people.libraries import Json, opened
+from pipelines.terminal.tables import as_json as print_json
+from pipelines.terminal.tables import show
 from streamer.errors import ConfigError
 
 if TYPE_CHECKING:

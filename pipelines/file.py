@@ -12,9 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.exits import DONE, SOME_FAILED, WARNING, exit_code
-from pipelines.interruption import Interruption
-from pipelines.progress import Progress
+from pipelines.terminal.exits import DONE, SOME_FAILED, WARNING, exit_code
+from pipelines.terminal.interruption import Interruption
+from pipelines.terminal.progress import Progress
 from streamer.config import Config
 from streamer.errors import ConfigError, SourceError, StoreError, StreamerError
 from streamer.processing.file import Done

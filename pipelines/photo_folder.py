@@ -54,7 +54,7 @@ def photos(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> int:
     """Sort a folder of pictures by person: person folders, report.html, photos.csv and a people library."""
-    from pipelines.progress import Progress
+    from pipelines.terminal.progress import Progress
     from streamer.album import photos_of
     from streamer.config import load
     from streamer.library import Library

@@ -28,6 +28,8 @@ LAYERS = [
     {"config"},
     {"processing"},
 ]
+# the rooms of pipelines; what is not named here stands above them all
+PIPELINES = [{"terminal"}, {"people", "live", "file", "lab", "models", "doctor", "evaluate", "photo_folder", "demo"}]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 FILES = sorted((ROOT / "streamer").rglob("*.py")) + sorted((ROOT / "pipelines").rglob("*.py"))
 # module -> places (relative to the root) that may import it
@@ -67,6 +69,16 @@ def test_imports_go_down_only(path: Path) -> None:
         assert parts[0] != "pipelines", f"{path} imports pipelines"
         if parts[0] == "streamer" and len(parts) > 1 and parts[1] in LEVEL and parts[1] != here:
             assert LEVEL[parts[1]] < LEVEL[here], f"{here} (layer {LEVEL[here]}) imports {parts[1]}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pipelines").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_rooms_of_the_applications_know_only_those_below(path: Path) -> None:
+    level = {room: level for level, rooms in enumerate(PIPELINES) for room in rooms}
+    here = path.relative_to(ROOT / "pipelines").parts[0].removesuffix(".py")
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "pipelines" and len(parts) > 1 and parts[1] not in (here, "__init__") and here in level:
+            assert level.get(parts[1], len(PIPELINES)) < level[here], f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import file, libraries
-from pipelines.photos import faces
-from pipelines.progress import Progress
+from pipelines import file
+from pipelines.people import libraries
+from pipelines.people.photos import faces
+from pipelines.terminal.progress import Progress
 from streamer.errors import StoreError
 from streamer.geometry import iou
 from streamer.library import Library

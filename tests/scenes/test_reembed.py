@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.libraries import maker
+from pipelines.people.libraries import maker
 from streamer.config import load
 from streamer.errors import StoreError
 from streamer.library import Library

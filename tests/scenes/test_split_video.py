@@ -11,7 +11,7 @@ import pytest
 
 from pipelines import file
 from pipelines.evaluate import score_folder
-from pipelines.progress import Progress
+from pipelines.terminal.progress import Progress
 from streamer.evaluation import VideoScore
 
 

@@ -1,0 +1,1 @@
+"""`whowhen watch`: cameras into events, recordings, sinks and the live page."""

@@ -1,0 +1,1 @@
+"""The commands on a people library: list, correct, name, search, ask, recluster."""

@@ -1,0 +1,194 @@
+"""Clips of appearances: what is on them, what is kept, and what a full disk does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.live import recording
+from pipelines.live.recording import Record, Recorder, Shelf
+from streamer.errors import ConfigError
+from streamer.presence import Notice, Presence, Rules
+from streamer.sources import open_source
+from streamer.testing import Actor, Scene, Shot
+from streamer.watching import Seen
+
+RULES = Rules(confirm=1, absence=1.0, cooldown=1.0, update_every=0.0, unknown_after=1e9)
+START = 1_700_000_000.0
+FRAME = next(iter(Scene((Shot(0.2, (Actor(1, (160.0, 120.0, 60.0)),)),)).frames()))
+
+
+class Film:
+    """Frames and notices told to a recorder as a run would."""
+
+    def __init__(self, recorder: Recorder, epoch: int = 7) -> None:
+        self.recorder, self.presence, self.time = recorder, Presence(epoch, RULES, names={2: "Ann"}), START
+
+    def show(self, seconds: float, *people: int, camera: str = "front door") -> None:
+        for _ in range(round(seconds * 10)):
+            self.time += 0.1
+            faces = [Seen(p, (1.0, 1.0, 9.0, 9.0), 0.9, p) for p in people]
+            told = self.presence.frame(camera, self.time, faces)
+            self.recorder.notices(told)
+            # one at a time, as the bounded queue would leave frames out here
+            self.recorder._frame(camera, self.time, replace(FRAME, time=self.time))
+            self.drain()
+
+    def drain(self) -> None:
+        while self.recorder._queue:
+            item = self.recorder._queue.popleft()
+            assert isinstance(item, Notice)
+            self.recorder._notice(item)
+
+
+def recorder(folder: Path, **options: Any) -> Recorder:
+    """One whose thread has nothing to do: its steps are called in order by Film."""
+    made = Recorder(Record(before=1.0, after=0.5, **options), folder, spare=0)
+    made.close()
+    return made
+
+
+def clips(folder: Path) -> list[tuple[dict[str, Any], Path]]:
+    return [(json.loads(p.with_suffix(".json").read_text()), p) for p in sorted(folder.glob("*.mp4"))]
+
+
+def test_a_clip_begins_before_the_enter_and_ends_after_the_exit(tmp_path: Path) -> None:
+    film = Film(recorder(tmp_path))
+    film.show(3.0)
+    film.show(2.0, 2)
+    film.show(3.0)
+    ((told, path),) = clips(tmp_path)
+    assert told["start"] == pytest.approx(START + 2.1, abs=0.11)
+    assert told["end"] == pytest.approx(START + 5.5, abs=0.11)
+    assert (told["camera"], told["person"], told["name"], told["keep"]) == ("front door", 2, "Ann", False)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "Ann" not in path.name
+    source = open_source(path)
+    frames = [f.time for f in source]
+    source.close()
+    assert source.info.codec == "h264"
+    assert len(frames) == 35
+    assert frames[-1] - frames[0] == pytest.approx(3.4, abs=0.01)
+
+
+def test_a_long_stay_becomes_several_clips_without_a_hole(tmp_path: Path) -> None:
+    film = Film(recorder(tmp_path, longest=2.0))
+    film.show(5.0, 1)
+    film.show(3.0)
+    found = [t for t, _ in clips(tmp_path)]
+    assert [t["part"] for t in found] == [1, 2, 3, 4]
+    assert all(b["start"] - a["end"] <= 0.11 for a, b in zip(found, found[1:]))
+
+
+def test_only_strangers_are_recorded_when_asked_for(tmp_path: Path) -> None:
+    film = Film(recorder(tmp_path, people="unknown"))
+    film.show(1.0, 1, 2)
+    film.show(3.0)
+    assert [t["person"] for t, _ in clips(tmp_path)] == [1]
+
+
+def test_an_end_of_the_run_finishes_the_clip(tmp_path: Path) -> None:
+    made = Recorder(Record(before=1.0), tmp_path, spare=0)
+    presence = Presence(7, RULES)
+    for k in range(20):
+        time = START + k / 10
+        made.notices(presence.frame("hall", time, [Seen(1, (1.0, 1.0, 9.0, 9.0), 0.9, 1)]))
+        made.frame("hall", time, replace(FRAME, time=time), [])
+    made.close(20.0)
+    assert len(clips(tmp_path)) == 1
+    assert not made._thread.is_alive()
+
+
+def test_memory_holds_only_the_last_seconds_while_nobody_is_there(tmp_path: Path) -> None:
+    made = recorder(tmp_path)
+    Film(made).show(30.0)
+    assert len(made._cameras["front door"].shots) <= 10 * (1 + recording.LATE) + 2
+
+
+def shelf(folder: Path, *ages: float, keep: int = -1) -> Shelf:
+    for k, age in enumerate(ages):
+        (folder / f"{k}.mp4").write_bytes(b"x" * 1000)
+        (folder / f"{k}.json").write_text(json.dumps({"end": START - age, "keep": k == keep}))
+    return Shelf(folder)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_old_clips_go_then_the_oldest_until_they_fit(tmp_path: Path) -> None:
+    found = shelf(tmp_path, 500.0, 300.0, 200.0, 100.0)
+    assert [p.name for p in found.tidy(START, 400.0, 2000)] == ["0.mp4", "1.mp4"]
+    assert found.size == 2000
+    assert names(tmp_path) == ["2.json", "2.mp4", "3.json", "3.mp4"]
+
+
+def test_what_a_person_marked_is_never_removed(tmp_path: Path) -> None:
+    found = shelf(tmp_path, 500.0, 300.0, 200.0, 100.0, keep=0)
+    found.mark(tmp_path / "1.mp4")
+    assert [p.name for p in found.tidy(START, 1.0, 10)] == ["2.mp4", "3.mp4"]
+    assert names(tmp_path) == ["0.json", "0.mp4", "1.json", "1.mp4"]
+
+
+def test_a_restart_counts_what_is_there_and_sweeps_up(tmp_path: Path) -> None:
+    shelf(tmp_path, 50.0, 40.0)
+    (tmp_path / ".9.123-1.part.mp4").write_bytes(b"half")
+    (tmp_path / "lonely.json").write_text("{}")
+    (tmp_path / "bare.mp4").write_bytes(b"y" * 10)
+    again = Shelf(tmp_path)
+    assert again.size == 2010
+    assert names(tmp_path) == ["0.json", "0.mp4", "1.json", "1.mp4", "bare.mp4"]
+
+
+def test_keeping_a_stay_marks_its_clips_and_those_to_come(tmp_path: Path) -> None:
+    made = recorder(tmp_path, longest=2.0)
+    film = Film(made)
+    film.show(3.0, 1)
+    (stay,) = [s.id for s in film.presence.stays()]
+    assert made.keep(stay) == 1
+    assert made.keep("7-99") == 0
+    film.show(3.0)
+    assert [t["keep"] for t, _ in clips(tmp_path)] == [True, True, True]
+
+
+def test_a_full_disk_stops_the_recording_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    made = Recorder(Record(before=1.0, after=0.5), tmp_path, spare=10**18, say=said.append)
+    made.close()
+    film = Film(made)
+    film.show(1.0, 1)
+    film.show(3.0)
+    assert clips(tmp_path) == []
+    assert "MB are free" in made.figures().problem
+    made._spare = 0
+    film.show(1.0, 1)
+    film.show(3.0)
+    assert len(clips(tmp_path)) == 1
+    assert made.figures().problem == ""
+    assert [s.partition(":")[2][:6] for s in said] == [" only ", " going"]
+
+
+def test_an_error_of_the_disk_ends_neither_recorder_nor_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recording, "write_video", full)
+    made = Recorder(Record(before=1.0), tmp_path, spare=0)
+    presence = Presence(7, RULES)
+    for k in range(15):
+        time = START + k / 10
+        made.notices(presence.frame("hall", time, [Seen(1, (1.0, 1.0, 9.0, 9.0), 0.9, 1)]))
+        made.frame("hall", time, replace(FRAME, time=time), [])
+    made.close(20.0)
+    assert "disk" in made.problem.lower()
+    assert [p for p in tmp_path.iterdir() if p.suffix in (".mp4", ".json")] == []
+
+
+@pytest.mark.parametrize("options", [{"people": "some"}, {"fps": 0}, {"before": -1}, {"before": 99}, {"keep_gb": 0}])
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="record"):
+        Record(**options)
