@@ -45,7 +45,7 @@ def write_page(
 
 def _pictures(bench: Bench, file: Path, labels: I64, by: str, photo: Path | None) -> Iterator[tuple[str, str, str]]:
     """Heading, explanation and drawing of every picture."""
-    from pipelines.lab import charts, pictures
+    from pipelines.lab import charts, drawings
     from pipelines.lab.segment import segmented
     from streamer.sources.images import read_image
 
@@ -60,22 +60,22 @@ def _pictures(bench: Bench, file: Path, labels: I64, by: str, photo: Path | None
     yield (
         "Map",
         "Every face as a point; near points are faces alike. Colours are clusters.",
-        drawn(lambda: pictures.draw_map(bench, by, labels, pictures.MOST_FACES, pictures.MOST_POINTS)),
+        drawn(lambda: drawings.draw_map(bench, by, labels, drawings.MOST_FACES, drawings.MOST_POINTS)),
     )
     yield (
         "Dendrogram",
         "Which faces were merged at which distance. The dashed line is the cut: what hangs below it is a cluster.",
-        drawn(lambda: pictures.draw_dendrogram(bench, "average", None)),
+        drawn(lambda: drawings.draw_dendrogram(bench, "average", None)),
     )
     yield (
         "Pairs",
         "How far apart two faces of one person are, and of two. Where the hills overlap no threshold is right.",
-        drawn(lambda: pictures.draw_pairs(bench, file)),
+        drawn(lambda: drawings.draw_pairs(bench, file)),
     )
     yield (
         "Confusion",
         "Rows are people, columns clusters. A perfect clustering has one number in every row and column.",
-        drawn(lambda: pictures.draw_confusion(bench, file, labels, 30)),
+        drawn(lambda: drawings.draw_confusion(bench, file, labels, 30)),
     )
     if photo is not None:
         image = read_image(photo)

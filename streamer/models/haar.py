@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ import cv2
 import numpy as np
 
 from streamer.errors import ModelError
-from streamer.items import F32, U8, ArrayPicture, Faces, Picture
+from streamer.items import F32, U8, Faces
+from streamer.models.single import SinglePicture
 
 FRONTAL = "haarcascade_frontalface_default.xml"
 
@@ -20,7 +20,7 @@ def logistic(values: Any, middle: float, width: float) -> F32:
     return np.asarray(1 / (1 + np.exp(-(np.asarray(values, np.float64).ravel() - middle) / width)), np.float32)
 
 
-class Haar:
+class Haar(SinglePicture):
     """Boxes without landmarks. `file` is a cascade; by default the frontal one inside OpenCV 4.
 
     `min_face` is in pixels at `long_side`, `step` the growth of the window, `neighbours` how many hits make a face.
@@ -43,23 +43,8 @@ class Haar:
         self.step, self.neighbours, self.long_side = step, neighbours, long_side
         self._cascade = _cascade(file)
 
-    def input_size(self, width: int, height: int) -> tuple[int, int]:
-        """(w, h) that is searched: a frame is made smaller to `long_side`, never larger."""
-        scale = min(1.0, self.long_side / max(width, height))
-        return max(1, round(width * scale)), max(1, round(height * scale))
-
-    def detect(self, images: Sequence[U8]) -> list[Faces]:
-        """The faces of each image, best score first, in its own pixels."""
-        sizes = [(i.shape[1], i.shape[0]) for i in images]
-        return self.detect_pictures([ArrayPicture(i) for i in images], sizes)
-
-    def detect_pictures(self, pictures: Sequence[Picture], sizes: Sequence[tuple[int, int]]) -> list[Faces]:
-        """The faces of each picture in pixels of its displayed (w, h)."""
-        return [self._one(p, *size) for p, size in zip(pictures, sizes, strict=True)]
-
-    def _one(self, picture: Picture, width: int, height: int) -> Faces:
-        w, h = self.input_size(width, height)
-        grey = cv2.cvtColor(picture.scaled(w, h), cv2.COLOR_BGR2GRAY)
+    def _find(self, image: U8) -> Faces:
+        grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         found, _, margins = self._cascade.detectMultiScale3(
             grey, self.step, self.neighbours, 0, (self.min_face, self.min_face), (0, 0), True
         )
@@ -70,7 +55,6 @@ class Haar:
         order = np.lexsort((corner[:, 1], corner[:, 0], -scores))  # the search is parallel, its order is not fixed
         order = order[scores[order] >= (self.score if self.low_score is None else self.low_score)]
         boxes = np.concatenate([corner[:, :2], corner[:, :2] + corner[:, 2:]], 1)
-        boxes *= np.array([width / w, height / h] * 2, np.float32)
         return Faces(boxes[order], scores[order], np.full((len(order), 5, 2), np.nan, np.float32))
 
 

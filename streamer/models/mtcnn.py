@@ -6,7 +6,6 @@ P-Net runs over a pyramid of the frame (window 12 px, stride 2), R-Net looks at 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from numpy.typing import NDArray
 
 from streamer.errors import ConfigError, ModelError
 from streamer.geometry import area
-from streamer.items import F32, U8, ArrayPicture, Faces, Picture
+from streamer.items import F32, U8, Faces
 from streamer.models.onnx import Session
 from streamer.models.pixels import Pixels
+from streamer.models.single import SinglePicture
 
 CELL, STRIDE = 12, 2
 PIXELS = Pixels(mean=(127.5,) * 3, std=(128.0,) * 3, colour="rgb")
@@ -57,7 +57,7 @@ def moved(boxes: F32, by: F32) -> F32:
     return np.asarray(boxes + by * np.tile(size, 2), np.float32)
 
 
-class MTCNN:
+class MTCNN(SinglePicture):
     """Faces with five landmarks from three small networks.
 
     `min_face` is the smallest face width looked for, in pixels of the frame at `long_side`; the cost grows with its
@@ -109,20 +109,6 @@ class MTCNN:
         """The networks behind it: P-Net, R-Net, O-Net."""
         return (self.pnet, self.rnet, self.onet)
 
-    def input_size(self, width: int, height: int) -> tuple[int, int]:
-        """(w, h) the pyramid starts from: a frame is made smaller to `long_side`, never larger."""
-        scale = min(1.0, self.long_side / max(width, height))
-        return max(1, round(width * scale)), max(1, round(height * scale))
-
-    def detect(self, images: Sequence[U8]) -> list[Faces]:
-        """The faces of each image, best score first, in its own pixels."""
-        sizes = [(i.shape[1], i.shape[0]) for i in images]
-        return self.detect_pictures([ArrayPicture(i) for i in images], sizes)
-
-    def detect_pictures(self, pictures: Sequence[Picture], sizes: Sequence[tuple[int, int]]) -> list[Faces]:
-        """The faces of each picture in pixels of its displayed (w, h)."""
-        return [self._one(p, *size) for p, size in zip(pictures, sizes, strict=True)]
-
     def scales(self, width: int, height: int) -> list[float]:
         """The pyramid: from `min_face` filling P-Net's window up to the largest square of the frame."""
         scale, found = CELL / self.min_face, []
@@ -131,17 +117,13 @@ class MTCNN:
             scale *= self.factor
         return found
 
-    def _one(self, picture: Picture, width: int, height: int) -> Faces:
-        w, h = self.input_size(width, height)
-        image = picture.scaled(w, h)
+    def _find(self, image: U8) -> Faces:
         windows = self._propose(image)
         if len(windows):
             windows = self._refine(image, windows)
         if not len(windows):
             return Faces.none()
-        faces = self._judge(image, windows)
-        scale = np.array([width / w, height / h], np.float32)
-        return Faces(faces.boxes * np.tile(scale, 2), faces.scores, faces.landmarks * scale)
+        return self._judge(image, windows)
 
     def _propose(self, image: U8) -> F32:
         """Windows (n, 4) P-Net takes for faces, over all scales."""

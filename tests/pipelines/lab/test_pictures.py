@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from pipelines.lab import charts, clusterings, pictures
+from pipelines.lab import charts, clusterings, drawings, pictures
 from pipelines.lab.segment import segmented
 from pipelines.lab.vectors import read_vectors
 from streamer.clustering import batch
@@ -65,9 +65,9 @@ def test_the_dendrogram_is_cut_in_the_widest_gap_and_names_its_leaves(file: Path
     text = (tmp_path / "a.svg").read_text()
     assert "4 clusters" in text
     assert all(f"<!-- {n} -->" in text for n in set(NAMES))
-    assert pictures.widest_gap([0.1, 0.1, 0.15, 0.9, 1.0]) == pytest.approx((0.15 + 0.9) / 2)
-    assert pictures.widest_gap([0.5]) > 0.5
-    assert pictures.widest_gap([0.2, 0.9]) == pytest.approx(0.55)
+    assert drawings.widest_gap([0.1, 0.1, 0.15, 0.9, 1.0]) == pytest.approx((0.15 + 0.9) / 2)
+    assert drawings.widest_gap([0.5]) > 0.5
+    assert drawings.widest_gap([0.2, 0.9]) == pytest.approx(0.55)
 
 
 def test_every_cluster_below_the_cut_has_one_colour() -> None:
