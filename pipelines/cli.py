@@ -7,6 +7,7 @@ device not available - 5 some of several inputs failed - 6 source unreadable - 1
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from typing import Any
@@ -49,6 +50,9 @@ def main(argv: list[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments or bool(os.environ.get("WHOWHEN_DEBUG"))
     arguments = [a for a in arguments if a != "--debug"]
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks is escaped, not fatal
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     mask = os.umask(0o077)  # what is written shows faces: files 0600, folders 0700
     try:
         code = application()(args=arguments, prog_name="whowhen", standalone_mode=False)

@@ -28,6 +28,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, tensorrt or 
 Preset = Annotated[str, typer.Option(help="fast, balanced or accurate.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="A YAML file with options.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="One option: section.key=value. Repeat for more.")]
+LibraryFile = Annotated[Path | None, typer.Option("--library", "-l", help="People library (default: OUT/people.db).")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, progress as JSON lines on stderr.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -55,7 +56,7 @@ def run(
     sources: Annotated[list[str], typer.Argument(help="Video files, folders, globs, animated GIFs.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
     models: Models = "open",
-    library: Annotated[Path | None, typer.Option(help="People library (default: OUT/people.db).")] = None,
+    library: LibraryFile = None,
     device: Device = "auto",
     preset: Preset = "balanced",
     config: ConfigFile = None,
@@ -105,7 +106,7 @@ def watch(
     cameras: Annotated[list[str], typer.Argument(help="A cameras file (YAML), or addresses: rtsp://..., /dev/video0.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the reports.")] = Path("watch_out"),
     models: Models = "open",
-    library: Annotated[Path | None, typer.Option(help="People library (default: OUT/people.db).")] = None,
+    library: LibraryFile = None,
     device: Device = "auto",
     preset: Preset = "balanced",
     config: ConfigFile = None,

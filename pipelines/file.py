@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.terminal.exits import DONE, SOME_FAILED, WARNING, exit_code
 from pipelines.terminal.interruption import Interruption
 from pipelines.terminal.progress import Progress
+from pipelines.terminal.tables import counted, inert
 from streamer.config import Config
 from streamer.errors import ConfigError, SourceError, StoreError, StreamerError
 from streamer.processing.file import Done
@@ -67,10 +68,11 @@ def run(job: Job, progress: Progress, stop: Interruption | None = None) -> Resul
     from streamer.library import Library
     from streamer.models import packs
     from streamer.processing.file import FileWorker
-    from streamer.sources import expand
+    from streamer.sources import expand, left_out
 
     check(job)
     paths = _without_results(expand(job.sources), job)
+    progress.note(*left_out(job.sources, job.out))
     progress.inputs = len(paths)
     result = Result()
     with Library(job.library, create=True) as library:
@@ -112,6 +114,8 @@ def check(job: Job) -> None:
     for name in job.formats:
         if name not in reports.FORMATS or not reports.FORMATS[name].pictures:  # those want the frames
             reports.create(name)
+    if any("\ud800" <= c <= "\udfff" for c in str(job.out) + str(job.library)):
+        raise ConfigError("the name of the output folder or of the library is not UTF-8. Choose another one.")
     try:
         job.out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=job.out):
@@ -162,7 +166,8 @@ def tell(result: Result, *, as_json: bool) -> None:
         print(json.dumps({"sources": sources, "people": people, "exit_code": result.exit_code}, indent=2))
         return
     for s in result.sources:
-        print(f"{s.path}: {s.state}" + (f", {os.path.join(s.folder, 'report.html')}" if s.folder else ""))
-    print(f"{len(result.people)} people" + (":" if result.people else ""))
+        state = "done before" if s.state == "skipped" else s.state
+        print(inert(f"{s.path}: {state}" + (f", {os.path.join(s.folder, 'report.html')}" if s.folder else "")))
+    print(counted(len(result.people), "person", "people") + (":" if result.people else ""))
     for p, seconds in result.people:
         print(f"  {p.label:24} {seconds:8.1f} s")

@@ -42,7 +42,9 @@ def photos(
     models: Annotated[
         str, typer.Option("--models", "-m", envvar="WHOWHEN_PACK", help="Model pack: a name, a pack.yaml, a folder.")
     ] = "open",
-    library: Annotated[Path | None, typer.Option(help="People library (default: OUT/people.db).")] = None,
+    library: Annotated[
+        Path | None, typer.Option("--library", "-l", help="People library (default: OUT/people.db).")
+    ] = None,
     truth: Annotated[
         str, typer.Option(help="Score against names: none, folders (ann/1.jpg), names (ann_001.jpg) or auto.")
     ] = "none",

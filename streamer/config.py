@@ -126,15 +126,16 @@ class Config:
     def set(self, path: str, value: Any, origin: str) -> None:
         """Sets `section.key`; ConfigError for a section, key or type that does not exist."""
         section, _, key = path.partition(".")
+        place = "" if origin == "--set" else f"{origin}: "
         if section not in SECTIONS:
             raise ConfigError(
-                f"{section} is not a section{suggest(section, SECTIONS)}. Sections: {', '.join(SECTIONS)}."
+                f"{place}{section} is not a section{suggest(section, SECTIONS)}. Sections: {', '.join(SECTIONS)}."
             )
         known = options(section)
         if key not in known:
             name = SECTIONS[section].rpartition(":")[2]
             raise ConfigError(
-                f"{section}.{key} is not an option of {name}{suggest(key, known)}. Options: {', '.join(known)}."
+                f"{place}{section}.{key} is not an option of {name}{suggest(key, known)}. Options: {', '.join(known)}."
             )
         if not _fits(value, known[key].annotation):
             wanted = getattr(known[key].annotation, "__name__", str(known[key].annotation))
@@ -182,7 +183,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         pass
 
     def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-        keys = [loader.construct_object(k) for k, _ in node.value]
+        keys = [loader.construct_object(k, deep=True) for k, _ in node.value]
+        for key in keys:
+            if isinstance(key, list | dict):
+                raise ConfigError(f"{path}: {key!r} cannot be the name of an option. Write a word before the colon.")
         twice = {str(k) for k in keys if keys.count(k) > 1}
         if twice:
             raise ConfigError(f"{path}: {', '.join(sorted(twice))} is given twice.")
@@ -194,10 +198,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}. Check the path given to --config.") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{path} is not valid YAML: {_told(error)}") from error
     if not isinstance(tree or {}, dict):
         raise ConfigError(f"{path}: a mapping of sections is expected, got {type(tree).__name__}.")
     return tree or {}
+
+
+def _told(error: Exception) -> str:
+    """What is wrong with a YAML file, and in which line."""
+    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+    return f"{where}{problem or str(error).splitlines()[0]}."
 
 
 def parse_value(text: str) -> Any:

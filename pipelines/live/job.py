@@ -16,6 +16,7 @@ from pipelines.live import attendance
 from pipelines.live.cameras import apply_options, read_cameras
 from pipelines.terminal.exits import DONE, SOME_FAILED, UNREADABLE
 from pipelines.terminal.interruption import Interruption
+from pipelines.terminal.tables import counted
 from streamer.config import Config
 from streamer.errors import StoreError
 from streamer.items import Event, Frame, Gap
@@ -170,7 +171,7 @@ def tell(result: Result, *, as_json: bool) -> None:
         print(f"{name}: {os.path.join(folder, 'report.html')}")
     for name, why in result.problems.items():
         print(f"{name}: {why}", file=sys.stderr)
-    print(f"{len(result.people)} people" + (":" if result.people else ""))
+    print(counted(len(result.people), "person", "people") + (":" if result.people else ""))
     for p in sorted(result.people, key=lambda p: -p.screen_time):
         print(f"  {p.label:24} {p.screen_time:8.1f} s")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from pipelines.terminal.tables import counted, inert
 from streamer.processing.base import SourceProgress
 
 PLAIN_EVERY = 10.0  # seconds between plain lines: often enough to see life, rare enough for a log
@@ -64,9 +65,9 @@ class Progress:
     def say(self, text: str) -> None:
         """A line for a person, above the bars."""
         if self._bars is not None:
-            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._bars.console.print(inert(text), markup=False, highlight=False, soft_wrap=True)
         else:
-            print(text, file=self.out, flush=True)
+            print(inert(text), file=self.out, flush=True)
 
     def note(self, *lines: str) -> None:
         """Lines that nobody misses who asked for no progress."""
@@ -108,7 +109,7 @@ class Progress:
     def _told(self, s: SourceProgress) -> str:
         spent = max(time.monotonic() - self._began, 1e-6)
         fps = sum(x.frames for x in self.sources.values()) / spent
-        return f"{fps:.0f} fps, {s.faces} faces, {s.people} people"
+        return f"{fps:.0f} fps, {counted(s.faces, 'face')}, {counted(s.people, 'person', 'people')}"
 
     def throughput(self) -> list[str]:
         """One line: what was read, how fast, and how many times as fast as it plays; none where nothing was read."""
@@ -117,8 +118,8 @@ class Progress:
         if not frames:
             return []
         return [
-            f"{frames} frames of {len(self.sources)} inputs in {spoken(spent)}: {frames / spent:.0f} frames a second, "
-            f"{seconds / spent:.1f} times as fast as they play"
+            f"{counted(frames, 'frame')} of {counted(len(self.sources), 'input')} in {spoken(spent)}: "
+            f"{frames / spent:.0f} frames a second, {seconds / spent:.1f} times as fast as they play"
         ]
 
     def eta(self) -> float | None:
@@ -147,7 +148,7 @@ class Progress:
         place = f"[{number}/{self.inputs}] " if self.inputs > 1 else ""
         told = f"{share}, {self._told(s)}" if s.state == "running" else self._told(s)
         left = "" if eta is None or s.state != "running" else f", about {spoken(eta)} left"
-        print(f"{place}{s.name}: {s.state}, {told}{left}", file=self.out, flush=True)
+        print(inert(f"{place}{s.name}: {s.state}, {told}{left}"), file=self.out, flush=True)
 
 
 def spoken(seconds: float) -> str:

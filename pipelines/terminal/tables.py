@@ -36,6 +36,11 @@ def remark(text: str) -> None:
     print(inert(text), file=sys.stderr)
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 person`, `2 people`, `0 inputs`; `many` is `one` with an s unless given."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def inert(text: str) -> str:
     """The text without anything a terminal obeys."""
     return "".join(c if c.isprintable() else " " for c in text)

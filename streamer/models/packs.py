@@ -115,7 +115,10 @@ def checked(pack: Pack, file: File) -> Path:
         raise ModelError(f"{path} has no pinned hash, so it is not taken.{fetch}")
     found = file_sha256(path)
     if found != file.sha256:
-        raise ModelError(f"{path} is not the file of the pack: expected SHA-256 {file.sha256}, found {found}.{fetch}")
+        raise ModelError(
+            f"{path} is not the file of the pack: expected SHA-256 {file.sha256}, found {found}."
+            f"{fetch or ' Copy it again, or correct the pack file.'}"
+        )
     return path
 
 

@@ -142,7 +142,7 @@ def _options(form: str, group: Sequence[SourceRecord], wish: Selection) -> dict[
 
 def options_of(form: str) -> list[str]:
     """The options a format takes from a user."""
-    made = type(reports.create(form, **({"frames": iter} if reports.about(form).pictures else {})))
+    made: Any = reports.load(form)
     if made.__init__ is object.__init__:
         return []
     return [p for p in signature(made).parameters if p not in ("frames", "blur", "people", "start_timecode")]

@@ -23,6 +23,7 @@ from streamer.processing.base import Listener, Silent, SourceProgress
 from streamer.processing.calibration import self_calibration, stats_of
 from streamer.processing.manifest import manifest, run_stats
 from streamer.processing.reading import PATIENCE_S, ReadAhead, Reading
+from streamer.sources.redact import shown
 
 
 @dataclass(slots=True)
@@ -124,7 +125,7 @@ class FileWorker:
                 self.library.replace(old.id, done.record, self.clusterer)
                 self.listener.say(f"{old.name}: done again; names and decisions moved along")
         if done.record is not None and not Path(self.store.source(done.record).path).exists():
-            self.store.move_source(done.record, str(path.absolute()))
+            self.store.move_source(done.record, _storable(path.absolute()))
 
     @property
     def _stopped(self) -> bool:
@@ -174,7 +175,7 @@ class FileWorker:
     def _process(self, path: Path, reading: Reading, content: str) -> Done:
         from streamer.stages import Assign, Embed
 
-        shown, source = reading.shown, reading.source
+        told, source = reading.shown, reading.source
         began = time.process_time()
         calibration = self_calibration(self.config, self.models.embedder, self.store)
         known = calibration.result()
@@ -185,8 +186,8 @@ class FileWorker:
 
         def keep(outcome: Any) -> None:
             self._record(record, outcome)
-            shown.tracks += len(outcome.tracks)
-            shown.people = _count(people, outcome.events)
+            told.tracks += len(outcome.tracks)
+            told.people = _count(people, outcome.events)
 
         chain: list[Stage] = [*reading.stages, embed, Assign(self.clusterer, calibration)]
         if self.inline:
@@ -195,39 +196,39 @@ class FileWorker:
             flow = run_threaded(reading.items, chain, keep, stop=self.stop, patience=PATIENCE_S)
         if self._stopped and not reading.complete:
             self._take_back()
-            shown.state = "interrupted"
+            told.state = "interrupted"
             return Done(str(path), "interrupted")
-        shown.faces = reading.follow.faces
+        told.faces = reading.follow.faces
         seconds = {s.name: s.cpu_s for s in flow.stages} | (reading.seconds or {})
         # beside others the process' own clock says nothing of this source
         cpu = time.process_time() - began if reading.seconds is None else sum(seconds.values())
         stats = run_stats(source, reading.follow, embed, cpu)
         stats["calibration"] = stats_of(calibration, self.models.embedder.model)
         stats["stages"] = {name: round(value, 3) for name, value in seconds.items()}
-        return self._finish(path, source, record, content, stats, shown)
+        return self._finish(path, source, record, content, stats, told)
 
     def _begin(self, path: Path, info: Any, content: str) -> int:
         told = {"width": info.width, "height": info.height, "fps": info.fps, "duration": info.duration}
         told |= {"start": info.start, "codec": info.codec, "frames": info.frames, "timecode": info.start_timecode}
         record = self.store.begin_source(
-            path.name, path=str(path.absolute()), content_hash=content, config=self.digest,
+            shown(path.name), path=_storable(path.absolute()), content_hash=content, config=self.digest,
             period=1 / (info.fps or 25), info=told, at=now(),
         )  # fmt: skip  # the last snapshot still is the state: whatever changes the clusterer between sources stores it
         return int(record.id)
 
     def _finish(
-        self, path: Path, source: Any, record: int, content: str, stats: dict[str, Any], shown: SourceProgress
+        self, path: Path, source: Any, record: int, content: str, stats: dict[str, Any], told: SourceProgress
     ) -> Done:
         warnings = source.stats.warnings
-        shown.state = "partial" if warnings else "done"
+        told.state = "partial" if warnings else "done"
         self.store.finish_source(
-            record, state=self.clusterer.state(), status=shown.state, stats=stats,
+            record, state=self.clusterer.state(), status=told.state, stats=stats,
             manifest=manifest(self.config, self.models, source.info, stats, content), at=now(),
         )  # fmt: skip
         for warning in warnings:
             self.listener.say(f"{path}: {warning}")
-        self.listener.tick(shown.name, force=True)
-        return Done(str(path), shown.state, record, partial=bool(warnings))
+        self.listener.tick(told.name, force=True)
+        return Done(str(path), told.state, record, partial=bool(warnings))
 
     def _record(self, number: int, outcome: Any) -> None:
         tracks: list[Track] = [e.track for e in outcome.tracks]
@@ -237,6 +238,11 @@ class FileWorker:
             cannot_links=[(t.id, other) for t in lets for other in t.cannot_link],
             position=max((t.end for t in tracks), default=None),
         )  # fmt: skip
+
+
+def _storable(path: Path) -> str:
+    """A path as text that can be written as UTF-8; undecodable bytes of it are escaped, so it cannot be found by it."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def _count(people: set[int], events: Iterable[Event]) -> int:

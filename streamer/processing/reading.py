@@ -48,6 +48,8 @@ class Reading:
         self.source = open_source(path, **config.component("source"))
         self.shown = listener.source(str(path))
         self.shown.total, self.shown.state = self.source.info.duration, "running"
+        if self.source.info.streams > 1:
+            listener.say(f"{path}: has {self.source.info.streams} video streams; the first one is read, no other")
         self._frames = _Told(self.source, self.shown, listener, self.follow)
         self._feed: Feed[FlowStats] | None = None
 

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from streamer.sources.base import Source, SourceInfo, SourceStats
 from streamer.sources.redact import redact
-from streamer.sources.specs import expand, open_source, stem
+from streamer.sources.specs import expand, left_out, open_source, stem
 
-__all__ = ["Source", "SourceInfo", "SourceStats", "expand", "open_source", "redact", "stem"]
+__all__ = ["Source", "SourceInfo", "SourceStats", "expand", "left_out", "open_source", "redact", "stem"]

@@ -24,6 +24,7 @@ class SourceInfo:
     live: bool = False
     codec: str = ""
     start_timecode: str | None = None
+    streams: int = 1  # video streams of the file, cover pictures apart; one of them is read
     notes: tuple[str, ...] = ()  # e.g. "rotated by 90 degrees"
 
 

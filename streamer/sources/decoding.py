@@ -118,9 +118,7 @@ class FileDecoder:
 
     def _choose(self) -> Any:
         """The first video stream that is no cover picture, set up for decoding and at the place to start."""
-        from av.stream import Disposition
-
-        streams = [s for s in self.container.streams.video if not s.disposition & Disposition.attached_pic]
+        streams = moving(self.container)
         if not streams:
             raise SourceError(f"{self._shown}: has no video stream. Give a file with moving pictures.")
         stream = streams[0]
@@ -221,6 +219,13 @@ class FileDecoder:
             self.damage.first = reason_of(error) + (
                 f" at {float(packet.pts * packet.time_base):.2f} s" if timed else ""
             )
+
+
+def moving(container: Any) -> list[Any]:
+    """The video streams of a container that are no cover picture."""
+    from av.stream import Disposition
+
+    return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
 
 def reason_of(error: Exception) -> str:

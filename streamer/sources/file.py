@@ -6,10 +6,10 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from streamer.errors import SourceError
+from streamer.errors import ConfigError, SourceError
 from streamer.items import Frame, Gap
 from streamer.sources.base import SourceInfo, SourceStats
-from streamer.sources.decoding import FileDecoder, Threads
+from streamer.sources.decoding import FileDecoder, Threads, moving
 from streamer.sources.inspect import regular_file
 from streamer.sources.picture import Orientation, VideoPicture, converts, orientation_of
 from streamer.sources.redact import shown
@@ -40,6 +40,8 @@ class FileSource:
         max_pixels: int = 64_000_000,
     ) -> None:
         self.path = regular_file(path)
+        if start is not None and end is not None and end <= start:
+            raise ConfigError(f"source.end {end:g} is not after source.start {start:g}: nothing lies between them.")
         self._start, self._end, self._max_pixels = start, end, max_pixels
         self.stats = SourceStats()
         self._oversized = self._lost = self._concealed = self._unshowable = 0
@@ -91,7 +93,7 @@ class FileSource:
         self._decoder.check_size(width, height)
         return SourceInfo(
             name=name,
-            uri=str(self.path),
+            uri=shown(self.path),
             width=width,
             height=height,
             fps=_rate(stream),
@@ -100,6 +102,7 @@ class FileSource:
             start=RisingClock(0).place(first.time) or 0.0,
             codec=stream.codec_context.name,
             start_timecode=_timecode(container),
+            streams=len(moving(container)),
             notes=tuple(_notes(self._orientation, aspect, container, stream)),
         )
 
@@ -122,6 +125,7 @@ class FileSource:
             if time is not None and self._start is not None and time < self._start:
                 continue
             if time is not None and self._end is not None and time >= self._end:
+                self._refuse_empty()
                 return
             if decoded.width * decoded.height > self._max_pixels:
                 self._oversized += 1
@@ -181,6 +185,7 @@ class FileSource:
         """Notices, at the end of the file, that it came before its time."""
         info, damage = self.info, self._decoder.damage
         if self._last is None:
+            self._refuse_empty()
             return
         interval = self._clock.interval
         if damage.failed > self._lost:
@@ -201,20 +206,29 @@ class FileSource:
             )
             self._gap(wanted or 0.0, "missing", max(missing, 0))
 
+    def _refuse_empty(self) -> None:
+        """SourceError where `start` and `end` left nothing of the pictures there are."""
+        limited, last = self._start is not None or self._end is not None, self._clock.last
+        if limited and last is not None and self._last is None and not self.stats.failed:
+            raise SourceError(
+                f"{shown(self.path)}: no picture lies between source.start and source.end; the nearest one is at "
+                f"{last:.2f} s."
+            )
+
     def _summarise(self) -> None:
         """The warnings, once, when reading has ended."""
         damage, clock = self._decoder.damage, self._clock
         told = [
-            (damage.failed, f"packets could not be decoded (first: {damage.first})"),
-            (self._oversized, "pictures were larger than source.max_pixels allows"),
-            (self._unshowable, "pictures have colours that cannot be converted"),
-            (damage.read_errors, "stretches of the file could not be read"),
-            (self._concealed, "frames show damage that the decoder covered up"),
-            (damage.corrupt, "packets are incomplete"),
-            (clock.invented, "frames had no time stamp: times follow the frame rate"),
-            (clock.restarts, "times its clock began again: later frames were moved behind the earlier ones"),
+            (damage.failed, "packet", f"could not be decoded (first: {damage.first})"),
+            (self._oversized, "picture", "exceeded source.max_pixels"),
+            (self._unshowable, "picture", "had colours that cannot be converted"),
+            (damage.read_errors, "part", "of the file could not be read"),
+            (self._concealed, "frame", "had damage that the decoder covered up"),
+            (damage.corrupt, "packet", "came incomplete"),
+            (clock.invented, "frame", "had no time stamp: times follow the frame rate"),
+            (clock.restarts, "restart", "of its clock: later frames were moved behind the earlier ones"),
         ]
-        self.stats.warnings.extend(f"{count} {text}" for count, text in told if count)
+        self.stats.warnings.extend(f"{n} {what}{'s' * (n > 1)} {text}" for n, what, text in told if n)
 
 
 def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
@@ -275,5 +289,5 @@ def _notes(orientation: Orientation, aspect: float, container: Any, stream: Any)
         yield f"rotated by {orientation.turns * 90} degrees"
     if aspect != 1:
         yield f"pixels are {aspect:g} times as wide as high"
-    if len(container.streams.video) > 1:
-        yield f"stream {stream.index} of {len(container.streams.video)} video streams"
+    if (streams := len(moving(container))) > 1:
+        yield f"stream {stream.index} of {streams} video streams"

@@ -14,6 +14,7 @@ from streamer.sources.imagesize import image_size
 from streamer.sources.inspect import guess_content, regular_file
 from streamer.sources.redact import shown
 
+ANIMATION_WITHIN = 65_536  # bytes: the chunk that announces a PNG's animation comes before its pictures
 PICTURES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
 
@@ -99,12 +100,30 @@ class ImageFolder:
                 self.stats.failed += 1
                 self.stats.warnings.append(f"passed over {error}")
                 continue
+            if is_animated_webp(file):
+                self.stats.warnings.append(f"{shown(file)}: only the first picture of this animated WebP is read")
             index = self.stats.given
             self.stats.given += 1
             height, width = image.shape[:2]
             yield Frame(self.info.name, index, number * self._seconds, width, height, ArrayPicture(image))
         if not self.stats.given and not self._closed:
             raise SourceError(f"{shown(self.path)}: none of its {len(self._files)} pictures can be read.")
+
+
+def is_animated_png(path: Path) -> bool:
+    """Whether a file is a PNG with an animation: then it is a video."""
+    if path.suffix.lower() != ".png" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(ANIMATION_WITHIN)
+    return head.startswith(b"\x89PNG") and b"acTL" in head.partition(b"IDAT")[0]
+
+
+def is_animated_webp(path: Path) -> bool:
+    """Whether a file is a WebP with an animation, of which the decoders here read the first picture only."""
+    with path.open("rb") as file:
+        head = file.read(21)
+    return head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
 
 def pictures_in(folder: Path) -> list[Path]:

@@ -12,14 +12,17 @@ from typing import Any
 
 from streamer.errors import SourceError
 from streamer.sources.base import Source
-from streamer.sources.images import PICTURES, ImageFolder, pictures_in
+from streamer.sources.images import PICTURES, ImageFolder, is_animated_png, pictures_in
 from streamer.sources.inspect import refuse_url
 from streamer.sources.redact import redact, shown
 
 VIDEOS = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".flv", ".ogv"}
-    | {".wmv", ".asf", ".3gp", ".mxf", ".vob", ".y4m", ".apng"}
+    | {".wmv", ".asf", ".3gp", ".mxf", ".vob", ".y4m", ".apng", ".m2v", ".mpv", ".f4v", ".3g2", ".qt", ".divx", ".dv"}
+    | {".ogm", ".nut", ".ivf", ".h264", ".264", ".h265", ".265", ".hevc", ".mjpeg", ".mjpg", ".rm", ".rmvb"}
+    | {".m1v", ".wtv", ".trp", ".mj2"}
 )
+ENDINGS_TOLD = 6  # of the files that are left out
 LONGEST_STEM = 80  # characters: with every report's ending still a legal file name when written in UTF-8
 
 
@@ -35,6 +38,8 @@ def expand(specs: Iterable[str | Path]) -> list[Path]:
     something = False
     for spec in specs:
         text = os.fspath(spec)
+        if not text:
+            raise SourceError("An empty name was given as a source. Name a file, a folder or a pattern.")
         refuse_url(text)
         paths, why = _expand(text)
         something = something or bool(paths)
@@ -57,6 +62,8 @@ def open_source(spec: str | Path, **options: Any) -> Source:
 
     refuse_url(os.fspath(spec))
     path = Path(spec)
+    if is_animated_png(path):
+        return FileSource(path, **_fitting(FileSource, options))
     if path.is_dir():
         if not pictures_in(path) and _videos(path):
             raise SourceError(f"{shown(path)}: is a folder of videos. Open them one by one.")
@@ -105,6 +112,25 @@ def _videos(folder: Path) -> list[Path]:
     """The video files in and below a folder by their ending, hidden ones left out."""
     files = (d / f for d in _walk(folder) for f in sorted(os.listdir(d)))
     return [f for f in files if f.suffix.lower() in VIDEOS and not f.name.startswith(".") and f.is_file()]
+
+
+def left_out(specs: Iterable[str | Path], out: Path) -> list[str]:
+    """A line for every folder among `specs` in which `expand` passes files over, by their endings, `out` apart."""
+    return [line for spec in specs if Path(spec).is_dir() and (line := _left_out(Path(spec), out.resolve()))]
+
+
+def _left_out(folder: Path, out: Path) -> str:
+    taken = PICTURES if not _videos(folder) else VIDEOS
+    places = [d for d in _walk(folder) if out not in (d.resolve(), *d.resolve().parents)]
+    files = [d / f for d in places for f in sorted(os.listdir(d)) if not f.startswith(".")]
+    other = [f for f in files if f.suffix.lower() not in taken and f.is_file()]
+    if not other:
+        return ""
+    endings = sorted({f.suffix.lower() or "no ending" for f in other})
+    told = ", ".join(endings[:ENDINGS_TOLD]) + (", ..." if len(endings) > ENDINGS_TOLD else "")
+    what, kind = ("1 file", "no video") if len(other) == 1 else (f"{len(other)} files", "no videos")
+    kind = kind if taken is VIDEOS else kind.replace("video", "picture")
+    return f"{shown(folder)}: {what} left out, {kind} by the ending ({told})"
 
 
 def _walk(folder: Path) -> list[Path]:

@@ -117,7 +117,7 @@ class StrideController:
 
     def told(self) -> dict[str, Any]:
         """For the run's manifest and the report: how often each k was used, and stretches of time with their k."""
-        ends = [w.start for w in self.windows[1:]] + [self._previous]
+        ends = [*(w.start for w in self.windows[1:]), self._previous][: len(self.windows)]  # no frame, no window
         return {
             "preset": self.preset,
             "fps_budget": self.fps_budget,

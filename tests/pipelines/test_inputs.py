@@ -106,7 +106,7 @@ def test_a_truncated_file_gives_a_partial_result_also_when_asked_again(
     assert "Stretches not seen" in (tmp_path / "out" / "cut" / "report.html").read_text()
     assert rows(tmp_path / "out" / "cut" / "appearances.csv")
     assert run(tmp_path / "cut.mp4", "-o", tmp_path / "out", "-q") == 3
-    assert "cut.mp4: skipped" in capsys.readouterr().out
+    assert "cut.mp4: done before" in capsys.readouterr().out
 
 
 def test_folders_patterns_pictures_and_moving_gifs_are_inputs(
@@ -121,13 +121,38 @@ def test_folders_patterns_pictures_and_moving_gifs_are_inputs(
     encode(videos / "b.mkv", [0.0, 0.04, 0.08])
     (videos / "notes.txt").write_text("no video")
     encode(tmp_path / "wave.gif", [k / 10 for k in range(8)], codec="gif", form="rgb8", rate=10)
+    encode(tmp_path / "moving.png", [k / 10 for k in range(8)], codec="apng", form="rgb24", rate=10, kind="apng")
     for k in range(3):
         cv2.imwrite(str(photos / f"{k}.png"), SCENE.draw(0.2 * k))
-    assert run(videos, photos, tmp_path / "*.gif", "-o", tmp_path / "out", "-q") == 0
-    done = [line.split(": ")[0] for line in capsys.readouterr().out.splitlines() if ": done" in line]
-    assert [Path(d).name for d in done] == ["b.mkv", "a.mp4", "photos", "wave.gif"]
+    assert run(videos, photos, tmp_path / "*.gif", tmp_path / "moving.png", "-o", tmp_path / "out") == 0
+    told, said = capsys.readouterr()
+    done = [line.split(": ")[0] for line in told.splitlines() if ": done" in line]
+    assert [Path(d).name for d in done] == ["b.mkv", "a.mp4", "photos", "wave.gif", "moving.png"]
+    assert "videos: 1 file left out, no video by the ending (.txt)" in said
+    assert len({r["frame"] for r in rows(tmp_path / "out" / "moving" / "faces.csv")}) == 8
     seen = {name: {r["person"] for r in rows(tmp_path / "out" / name / "faces.csv")} for name in ("a", "b", "photos")}
     assert seen == {"a": {"1", "2"}, "b": {"1", "2"}, "photos": {"1", "2"}}
+
+
+def test_an_undecodable_name_is_no_obstacle(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = tmp_path / os.fsdecode(b"a\xffb.mp4")
+    shutil.copy(clip, video)
+    assert run(video, "-o", tmp_path / "out", "-q", "-f", "all") == 0
+    assert "a b.mp4: done" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "a_b" / "run.json").read_text())["source"]["path"].endswith("a\\udcffb.mp4")
+    assert run(clip, "-o", tmp_path / os.fsdecode(b"o\xff"), "-q") == 2
+    assert "is not UTF-8" in capsys.readouterr().err
+
+
+def test_an_empty_name_is_no_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("", "-o", tmp_path, "-q") == 6
+    assert "An empty name was given" in capsys.readouterr().err
+
+
+def test_further_video_streams_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    encode(tmp_path / "two.mkv", second=True)
+    assert run(tmp_path / "two.mkv", "-o", tmp_path, "-q") == 0
+    assert "two.mkv: has 2 video streams; the first one is read, no other" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -320,7 +345,7 @@ def test_reports_that_find_no_room_are_named_and_come_later(
     said = capsys.readouterr().err
     assert f"ReportError: cannot write {tmp_path}/scene/faces.csv: No space left on device." in said
     assert run(clip, "-o", tmp_path, "-q") == 0
-    assert "scene.mp4: skipped" in capsys.readouterr().out
+    assert "scene.mp4: done before" in capsys.readouterr().out
     assert (tmp_path / "scene" / "report.html").exists()
 
 

@@ -109,3 +109,20 @@ def test_what_the_user_set_stands_before_what_is_usual(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("clusterer: {eps: 0.1}")
     toy = load("p", None, (), {}, tmp_path).make("clusterer", source=None, eps=0.7, linkage="single")
     assert (toy.eps, toy.linkage) == (0.1, "single")
+
+
+def test_bad_yaml_is_told_by_line(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("clusterer:\n\teps: 1\n")
+    with pytest.raises(ConfigError, match=r"a.yaml is not valid YAML: line 2, column 1: found character"):
+        read_yaml(tmp_path / "a.yaml")
+
+
+def test_a_key_that_is_no_word_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("[a, b]: {eps: 1}\n")
+    with pytest.raises(ConfigError, match="cannot be the name of an option"):
+        read_yaml(tmp_path / "a.yaml")
+
+
+def test_a_wrong_option_of_a_file_is_told_with_the_file() -> None:
+    with pytest.raises(ConfigError, match=r"^my.yaml: clusterer.ep is not an option"):
+        Config().set("clusterer.ep", 1, "my.yaml")

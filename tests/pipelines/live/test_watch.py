@@ -29,6 +29,19 @@ LOST = 6.0
 PASSWORD = "S3cr3t-Pl4nted"
 
 
+RUNNING: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def ended() -> Iterator[None]:
+    """A test that fails leaves no process behind."""
+    yield
+    while RUNNING:
+        process = RUNNING.pop()
+        process.kill()
+        process.communicate()
+
+
 @pytest.fixture(scope="module")
 def feed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
     """A camera that shows two people for ever."""
@@ -40,7 +53,9 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
 def started(out: Path, *arguments: object, **options: Any) -> subprocess.Popen[str]:
     """The command, running."""
     command = [*COMMAND, "watch", *map(str, arguments), "-o", str(out)]
-    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    pipe = subprocess.PIPE
+    RUNNING.append(subprocess.Popen(command, cwd=ROOT, text=True, stdout=pipe, stderr=pipe, **options))
+    return RUNNING[-1]
 
 
 def until(done: Callable[[], Any]) -> Any:
@@ -62,8 +77,10 @@ def kept(out: Path, people: int = 2) -> bool:
         return False
 
 
-def test_a_password_is_found_in_no_byte_of_anything(feed: Feed, tmp_path: Path) -> None:
-    feed.password = f"bob:{PASSWORD}"
+def test_a_password_is_found_in_no_byte_of_anything(
+    feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "password", f"bob:{PASSWORD}")
     cameras = tmp_path / "cameras.yaml"
     address = feed.url.replace("http://", "http://bob:${CAMPW}@")
     cameras.write_text(f"cameras:\n  hall: {address}\n  dead: rtsp://bob:${{CAMPW}}@127.0.0.1:9/1\n")
@@ -73,7 +90,6 @@ def test_a_password_is_found_in_no_byte_of_anything(feed: Feed, tmp_path: Path) 
     lines = b"".join(Path(f"/proc/{process.pid}/{name}").read_bytes() for name in ("cmdline", "comm"))
     process.send_signal(signal.SIGINT)
     told, said = process.communicate(timeout=WAIT)
-    feed.password = ""
     assert process.returncode == 130
     assert "dead: down" in said
     everything = [lines, told.encode(), said.encode(), *(p.read_bytes() for p in out.rglob("*") if p.is_file())]

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,17 +33,6 @@ class Ended:
 def asked(stop: Interruption, number: int = signal.SIGTERM) -> None:
     os.kill(os.getpid(), number)
     assert stop._asked.wait(END_S)
-
-
-@pytest.fixture(autouse=True)
-def heard() -> Iterator[None]:
-    """Signals as in a terminal, also where the tests run in the background and ignore them."""
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGHUP)}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

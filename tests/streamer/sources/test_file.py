@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamer.errors import SourceError
+from streamer.errors import ConfigError, SourceError
 from streamer.items import U8
 from streamer.sources.file import FileSource
 from streamer.sources.picture import Orientation, orientation_of
@@ -207,3 +207,17 @@ def test_the_labelled_videos_give_every_frame_at_its_time(shared_data: Path) -> 
         source = FileSource(shared_data / "videos" / name)
         assert sum(1 for _ in source) == stated[name]
         assert source.stats.warnings == []
+
+
+@pytest.mark.parametrize(("limits", "nearest"), [({"start": 60.0}, "1.96"), ({"end": 0.0}, "0.00")])
+def test_limits_that_leave_no_picture_are_told(limits: dict[str, float], nearest: str, tmp_path: Path) -> None:
+    encode(tmp_path / "a.mp4")
+    source = FileSource(tmp_path / "a.mp4", **limits)
+    with pytest.raises(SourceError, match=rf"no picture lies .* the nearest one is at {nearest} s"):
+        list(source)
+
+
+def test_an_end_before_the_start_is_refused(tmp_path: Path) -> None:
+    encode(tmp_path / "a.mp4")
+    with pytest.raises(ConfigError, match="source.end 1 is not after source.start 2"):
+        FileSource(tmp_path / "a.mp4", start=2.0, end=1.0)

@@ -128,3 +128,16 @@ def test_closing_ends_the_reading(tmp_path: Path) -> None:
     source.close()
     source.close()
     assert list(frames) == []
+
+
+def test_a_moving_webp_is_read_in_part_and_says_so(tmp_path: Path) -> None:
+    draw(tmp_path / "a.webp")
+    still = (tmp_path / "a.webp").read_bytes()
+    body = b"VP8X\x0a\0\0\0\x02\0\0\0" + (63).to_bytes(3, "little") + (47).to_bytes(3, "little")
+    moving = b"WEBP" + body + b"ANIM\x06\0\0\0" + bytes(6)
+    frame = bytes(6) + (63).to_bytes(3, "little") + (47).to_bytes(3, "little") + bytes(4) + still[12:]
+    moving += b"ANMF" + len(frame).to_bytes(4, "little") + frame + b"\0" * (len(frame) % 2)
+    (tmp_path / "a.webp").write_bytes(b"RIFF" + len(moving).to_bytes(4, "little") + moving)
+    source = ImageFolder(tmp_path / "a.webp")
+    assert len(list(source)) == 1
+    assert "only the first picture of this animated WebP" in source.stats.warnings[0]
