@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments or bool(os.environ.get("WHOWHEN_DEBUG"))
     arguments = [a for a in arguments if a != "--debug"]
+    _open_closed()
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks is escaped, not fatal
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -78,6 +79,17 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(exit_code(error))
     finally:
         os.umask(mask)
+
+
+def _open_closed() -> None:
+    """Lets standard streams that the caller has closed lead nowhere; the next opened file would take their place."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - stays open to the end
 
 
 def _mute() -> None:

@@ -250,6 +250,9 @@ def examine() -> list[Check]:
 
 
 def _load_runtime() -> Any:
+    from streamer.models.runtime import keep_offline
+
+    keep_offline()
     import onnxruntime
 
     return onnxruntime

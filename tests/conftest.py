@@ -10,9 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from streamer.models.runtime import keep_offline
+
 # a busy machine is no failure: no example is measured by the clock
 settings.register_profile("whowhen", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("whowhen")
+
+keep_offline()  # also tests that import onnxruntime themselves
 
 ROOT = Path(__file__).resolve().parent.parent
 

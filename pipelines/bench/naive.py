@@ -38,7 +38,10 @@ def chosen(name: str, models: Any) -> Loop:
 
 def _unfit(models: Any) -> str:
     """Why insightface's FaceAnalysis cannot run these models; empty where it can."""
+    from streamer.models.runtime import keep_offline
+
     try:
+        keep_offline()  # insightface imports onnxruntime itself
         importlib.import_module("insightface.app")
     except ImportError as error:
         return f"{error} (pip install --no-deps insightface tqdm requests)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,8 +60,15 @@ class Device:
         return cls(kind, int(number or 0))
 
 
+def keep_offline() -> None:
+    """Keeps onnxruntime off the network. Its wheels (1.32) report use to mobile.events.data.microsoft.com and keep a
+    device number in ~/.cache/Microsoft unless this is in the environment when the module is imported."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
 def load_runtime() -> Any:
-    """The module onnxruntime; ModelError with the line that installs it."""
+    """The module onnxruntime, kept off the network; ModelError with the line that installs it."""
+    keep_offline()
     try:
         import onnxruntime
     except ImportError as error:

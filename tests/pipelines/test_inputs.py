@@ -6,8 +6,10 @@ import csv
 import errno
 import json
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from pipelines.file import Job, check
 from streamer.errors import ConfigError
 from streamer.items import F32, U8, Frame
 from streamer.testing import FakeEmbedder, meeting, person_of, two_shots
-from tests.pipelines.drawn import use_drawn_faces, whowhen
+from tests.pipelines.drawn import ROOT, use_drawn_faces, whowhen
 from tests.streamer.sources.corpus import SCENE, changed, cut, encode, matrix, playlist, sound_only
 
 
@@ -300,6 +302,12 @@ def test_a_closed_pipe_is_no_error_and_a_full_disk_behind_it_is_said(clip: Path,
     assert lost.returncode == 2
     assert "standard output: No space left on device." in lost.stderr
     assert "Exception" not in lost.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_the_caller_closed_are_no_error(closed: str, tmp_path: Path) -> None:
+    command = f"{shlex.quote(sys.executable)} -m pipelines.cli models list {closed}"
+    assert subprocess.run(["/bin/sh", "-c", command], cwd=ROOT, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -100,6 +102,18 @@ def test_without_onnxruntime_the_line_that_installs_it_is_told(monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ModelError, match=r'pip install "whowhen\[cpu\]"'):
         Session(tiny.embedder(), device="cpu")
+
+
+@pytest.mark.parametrize(
+    "load", ["streamer.models.runtime import load_runtime", "pipelines.doctor import _load_runtime"]
+)
+def test_the_runtime_keeps_no_number_of_this_machine_and_reports_to_nobody(load: str, tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ORT_", "XDG_"))} | {"HOME": str(tmp_path)}
+    session = "load().InferenceSession(sys.stdin.buffer.read(), providers=['CPUExecutionProvider'])"
+    code = f"import sys; from {load} as load; {session}"
+    model = tiny.embedder()
+    subprocess.run([sys.executable, "-c", code], input=model, env=environment, check=True)
+    assert not list(tmp_path.rglob("*onnxruntime*"))
 
 
 def test_a_runtime_of_which_half_was_uninstalled_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
