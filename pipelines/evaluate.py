@@ -83,7 +83,7 @@ def means(scores: Sequence[VideoScore]) -> dict[str, float | None]:
     for _, field, share in COLUMNS:
         values = [v for s in scores if not math.isnan(v := float(getattr(s, field)))]
         out[field] = (sum(values) / len(values) if values else None) if share else sum(values)
-    for field in ("people_found", "people_true"):
+    for field in ("people_found", "people_true", "people_extra"):
         out[field] = sum(getattr(s, field) for s in scores)
     return out
 
@@ -91,7 +91,7 @@ def means(scores: Sequence[VideoScore]) -> dict[str, float | None]:
 def table(scores: Sequence[VideoScore]) -> str:
     """The scores as text, one line per video and a last line with the means (shares in percent) and sums (counts)."""
     width = max([len(s.video) for s in scores] + [len("mean / sum")])
-    lines = [f"{'video':{width}} " + " ".join(f"{h:>6}" for h, _, _ in COLUMNS) + "  people  by"]
+    lines = [f"{'video':{width}} " + " ".join(f"{h:>6}" for h, _, _ in COLUMNS) + "  people  extra  by"]
     for s in scores:
         lines.append(_line(s.video, width, s.as_dict()) + f"  {s.level}")
     if len(scores) > 1:
@@ -105,4 +105,4 @@ def _line(name: str, width: int, values: dict[str, float | None]) -> str:
         v = values[field]
         cells.append(f"{'-':>6}" if v is None else f"{100 * v:6.1f}" if share else f"{v:6.0f}")
     people = f"{values['people_found']:.0f}/{values['people_true']:.0f}"
-    return f"{name:{width}} {' '.join(cells)}  {people:>6}"
+    return f"{name:{width}} {' '.join(cells)}  {people:>6} {values['people_extra']:6.0f}"

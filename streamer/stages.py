@@ -27,6 +27,7 @@ from streamer.vectors import mean_direction, weighted_mean
 # blinks at the backs of heads and at patterns. 13 of the 144 tracks of eleven labelled clips are such; 3 of them show a
 # labelled person, in 18 boxes of kind `hard`.
 BRIEF, WORTHLESS = 1.0, 0.2
+UNCLEAR = "never clearly a face"
 GATE = 0.3  # the clusterer's: below it a track may join somebody but makes nobody
 
 
@@ -133,11 +134,13 @@ class Embed:
     tracks, and names for every tracklet the earlier ones it shares a frame with and those it goes on from.
 
     `first_id` is the library's next track number; numbers are given in order, so equal input gives equal numbers.
+    A track that never reaches the detector's score `certain` makes nobody, however long it is; it may join somebody.
     """
 
     embedder: Embedder
     quality: Quality | None
     first_id: int
+    certain: float = 0.0
     batch: int = 16
     name: str = "embed"
     rejected: dict[str, int] = field(default_factory=dict)
@@ -210,6 +213,10 @@ class Embed:
         best = float(weights.max())
         if track.end - track.start >= BRIEF:
             best = max(GATE, best)
+        if float(track.rows.scores.max()) < self.certain:
+            if not track.open:
+                self._count(UNCLEAR)
+            best = min(best, GATE / 2)
         related = self.relations.add(track, vectors, weak=best < GATE)
         track = related.track
         tracklet = Tracklet(

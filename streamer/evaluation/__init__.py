@@ -5,7 +5,7 @@ from streamer.evaluation.internal import calinski_harabasz, davies_bouldin, dunn
 from streamer.evaluation.rows import FaceRows, read_faces, spans
 from streamer.evaluation.truth import Presence, Truth, make_truth, read_truth, truth_videos, write_truth
 from streamer.evaluation.verification import Verification, all_pairs, verification
-from streamer.evaluation.video import VideoScore, evaluate, match, violations
+from streamer.evaluation.video import VideoScore, evaluate, extra_people, match, violations
 
 __all__ = [
     "PRF",
@@ -21,6 +21,7 @@ __all__ = [
     "davies_bouldin",
     "dunn",
     "evaluate",
+    "extra_people",
     "internal_scores",
     "make_truth",
     "match",

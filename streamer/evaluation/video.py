@@ -42,6 +42,7 @@ class VideoScore:
     wcp: float
     people_found: int
     people_true: int
+    people_extra: int
     violations: int
     switches: int
     visible: int  # labelled boxes of kind visible
@@ -63,7 +64,7 @@ def evaluate(rows: FaceRows, truth: Truth) -> VideoScore:
     unassigned face a singleton. What is `ignore`, as a box or as a presence range of that person, is left out. People
     found are those named on found boxes, people true those with a visible box or a found hard one. A violation is a
     second face of one person in one frame, anywhere in the rows. A switch is a change of name along one true person's
-    found boxes.
+    found boxes. People extra are those who were made up, see `extra_people`.
     """
     if len(truth.times):
         return _by_boxes(rows, truth)
@@ -83,6 +84,20 @@ def match(rows: FaceRows, truth: Truth) -> I64:
         if len(near):
             _match_instant(rows, truth, wanted, near, found)
     return found
+
+
+def extra_people(rows: FaceRows, truth: Truth) -> set[str]:
+    """People none of whose rows lies on a labelled box of any kind: made of no face, or of one nobody labelled.
+
+    Rows at times in which anybody may be found (presence `-` of kind ignore) say nothing.
+    """
+    told = (rows.persons != "") & ~np.array([truth.ignored("-", t) for t in rows.times.tolist()], bool)
+    on_label = np.zeros(len(rows), bool)
+    for t in np.unique(truth.times):
+        near = np.flatnonzero(np.abs(rows.times - t) <= TOLERANCE + 1e-6)
+        if len(near):
+            on_label[near] |= (iou(truth.boxes[truth.times == t], rows.boxes[near]) >= OVERLAP).any(0)
+    return set(rows.persons[told].tolist()) - set(rows.persons[on_label].tolist())
 
 
 def _match_instant(rows: FaceRows, truth: Truth, wanted: I64, near: I64, found: I64) -> None:
@@ -126,6 +141,7 @@ def _by_boxes(rows: FaceRows, truth: Truth) -> VideoScore:
         names,
         recall=float((found[visible] >= 0).mean()) if visible.any() else float("nan"),
         people_true=len(set(persons[visible]) | set(persons[scored])),
+        people_extra=len(extra_people(rows, truth)),
         violations=violations(rows),
         switches=_switches(truth.times[scored], persons[scored], names),
         visible=int(visible.sum()),
@@ -142,6 +158,7 @@ def _score(
     *,
     recall: float,
     people_true: int,
+    people_extra: int,
     violations: int,
     switches: int,
     visible: int,
@@ -170,6 +187,7 @@ def _score(
         table.wcp() if known else none,
         people_found=len(set(names.tolist()) - {""}),
         people_true=people_true,
+        people_extra=people_extra,
         violations=violations,
         switches=switches,
         visible=visible,
@@ -199,6 +217,7 @@ def _by_nobody(rows: FaceRows, truth: Truth) -> VideoScore:
         none,
         recall=float("nan"),
         people_true=0,
+        people_extra=len(rows.people()),
         violations=violations(rows),
         switches=0,
         visible=0,
@@ -232,6 +251,7 @@ def _by_time(rows: FaceRows, truth: Truth) -> VideoScore:
         names,
         recall=float(seconds.sum()) / whole if whole else float("nan"),
         people_true=len(wanted),
+        people_extra=0,
         violations=violations(rows),
         switches=_switches(order, true, names),
         visible=0,

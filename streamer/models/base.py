@@ -54,6 +54,11 @@ def sure_score(detector: Detector) -> float:
     return detector.score + 0.1 * (1 - detector.score) if own is None else float(own)
 
 
+def certain_score(detector: Detector) -> float:
+    """The score a track must reach in one of its looks to make somebody: the detector's own `certain`, else none."""
+    return float(getattr(detector, "certain", 0.0))
+
+
 class Embedder(Protocol):
     """Aligned crops in, vectors out. `model` is the id stored with every vector (name + hash prefix)."""
 

@@ -19,6 +19,7 @@ from streamer.flow.threaded import run_threaded
 from streamer.items import Assigned, Dissolved, Event, Merged, Track
 from streamer.library import Library
 from streamer.library.retention import Retention
+from streamer.models.base import certain_score
 from streamer.processing.base import Listener, Silent, SourceProgress
 from streamer.processing.calibration import self_calibration, stats_of
 from streamer.processing.manifest import manifest, run_stats
@@ -181,7 +182,8 @@ class FileWorker:
         known = calibration.result()
         self.clusterer.retune(known.link, known.merge)
         record = self._begin(path, source.info, content)
-        embed = Embed(self.models.embedder, self.models.quality, self.store.next_track())
+        models = self.models
+        embed = Embed(models.embedder, models.quality, self.store.next_track(), certain_score(models.detector))
         people: set[int] = set()
 
         def keep(outcome: Any) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from streamer.errors import StoreError
 from streamer.items import Event, Gap, Track
 from streamer.library.machine import vectors_from
+from streamer.models.base import certain_score
 from streamer.processing.live_sharing import (
     GrowingEmbed,
     Numbers,
@@ -97,6 +98,7 @@ class Identify:
         self._told, self._say, self._stats = told, say, stats
         self._known = clusterer.vectors = Vectors(clusterer.vectors or vectors_from(store))
         self.embedder = RememberingEmbedder(models.embedder)
+        self._certain = certain_score(models.detector)
         self.quality = None if models.quality is None else RememberingQuality(models.quality)
         self._embeds: dict[int, GrowingEmbed] = {}
         self._pending: dict[int, tuple[int, Track]] = {}
@@ -203,7 +205,7 @@ class Identify:
         for source, track in batch:
             embed = self._embeds.get(source)
             if embed is None:
-                embed = self._embeds[source] = GrowingEmbed(self.embedder, self.quality, self._numbers)
+                embed = self._embeds[source] = GrowingEmbed(self.embedder, self.quality, self._numbers, self._certain)
             for found in embed.process([track]):
                 self._pending[found.track.number] = (source, found.track)
                 let = found.tracklet

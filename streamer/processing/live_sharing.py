@@ -97,8 +97,8 @@ class GrowingEmbed(Embed):
     Only a track that ended is split, its first part keeps the number.
     """
 
-    def __init__(self, embedder: Any, quality: Any, numbers: Numbers) -> None:
-        super().__init__(embedder, quality, 0)
+    def __init__(self, embedder: Any, quality: Any, numbers: Numbers, certain: float = 0.0) -> None:
+        super().__init__(embedder, quality, 0, certain)
         self._numbers = numbers
         self._first_part = True
 

@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from streamer.errors import SourceError
-from streamer.evaluation import FaceRows, Presence, Truth, evaluate, make_truth, read_faces, read_truth, write_truth
+from streamer.evaluation import (
+    FaceRows,
+    Presence,
+    Truth,
+    evaluate,
+    extra_people,
+    make_truth,
+    read_faces,
+    read_truth,
+    write_truth,
+)
 from streamer.evaluation.truth import truth_videos
 
 A, B = (0.0, 0.0, 40.0, 40.0), (100.0, 0.0, 140.0, 40.0)
@@ -164,3 +174,11 @@ def test_the_hand_made_labels_score_one_against_themselves(shared_data: Path) ->
     frames = np.unique(truth.times, return_inverse=True)[1]
     score = evaluate(FaceRows(frames, truth.times, tracks, np.array(truth.persons), truth.boxes), truth)
     assert (score.recall, score.bcubed_f, score.people_found, score.people_true) == (1, 1, 6, 6)
+
+
+def test_a_person_on_no_label_is_extra_unless_anybody_may_be_there() -> None:
+    truth = make_truth(
+        "clip.mp4", [(0.0, *A, "P1", "visible"), (0.0, *B, "P2", "ignore")], [Presence(5.0, 6.0, "-", "ignore")]
+    )
+    rows = faces((0.0, "1", "1", A), (0.0, "2", "2", B), (1.0, "3", "3", A), (5.5, "4", "4", A), (1.0, "5", "", B))
+    assert (extra_people(rows, truth), evaluate(rows, truth).people_extra) == ({"3"}, 1)
