@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     {"items", "errors"},
-    {"geometry", "vectors", "intervals", "watching"},
+    {"geometry", "vectors", "intervals", "watching", "pages"},
     {"crops", "aliases", "flow"},
     {
         "sources",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipelines.terminal.tables import remark
+
 if TYPE_CHECKING:
     from streamer.library import Library
 
@@ -29,14 +31,14 @@ def opened(path: Path, *, readonly: bool = False) -> Library:
     """The library of that path, signed by the user who is logged in."""
     from streamer.library import Library
 
-    return Library(_file(path), readonly=readonly, who=user())
+    return Library(_file(path), readonly=readonly, who=user(), say=remark)
 
 
 def opened_for(path: Path, loaded: Any) -> Library:
     """The library, made when it is not there; StoreError when it holds vectors of another model."""
     from streamer.library import Library
 
-    found = Library(_file(path), create=True, who=user())
+    found = Library(_file(path), create=True, who=user(), say=remark)
     try:
         e = loaded.embedder
         found.store.check_model(e.model, e.dimension, e.metric, e.template)

@@ -47,13 +47,21 @@ class NeighborIndex:
     def add(self, row: F32) -> int:
         """The position of the new row."""
         if self._count == len(self._data):
-            # in place: a copy would double the peak memory; nobody keeps a view (see `rows`)
-            self._data.resize((len(self._data) * 3 // 2 + 1, self.width), refcheck=False)
+            self._make_room(len(self._data) * 3 // 2 + 1)
         self._count += 1
         self.write(self._count - 1, row)
         if self._count > max(self.flat_rows, 2 * self.trained_at):
             self._train()
         return self._count - 1
+
+    def _make_room(self, size: int) -> None:
+        if self._data.flags.owndata:
+            # in place: a copy would double the peak memory; nobody keeps a view (see `rows`)
+            self._data.resize((size, self.width), refcheck=False)
+        else:
+            data = np.empty((size, self.width), np.float32)
+            data[: self._count] = self.rows
+            self._data = data
 
     @property
     def centres(self) -> F32:
@@ -63,11 +71,12 @@ class NeighborIndex:
         centres: F32 = self._cells.quantizer.reconstruct_n(0, self._cells.nlist)
         return centres
 
-    def load(self, rows: F32, centres: F32, trained_at: int) -> None:
-        """Takes over what another index held, into an empty one: the same searches find the same."""
-        self._count = len(rows)
-        self._data = np.zeros((self._count + 64, self.width), np.float32)
-        self._data[: self._count] = rows
+    def load(self, rows: F32, count: int, centres: F32, trained_at: int) -> None:
+        """Takes over what another index held, into an empty one: the same searches find the same.
+
+        `rows` is this index's from now on: the first `count` are rows, the others are room.
+        """
+        self._count, self._data = count, rows
         if len(centres):
             self._fill(len(centres), centres)
             self.trained_at = trained_at

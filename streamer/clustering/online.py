@@ -24,6 +24,7 @@ from streamer.clustering.repair import CHUNK, Repair
 from streamer.clustering.space import Space
 from streamer.errors import ConfigError, StoreError
 from streamer.items import F32, I64, Assigned, Event, Tracklet
+from streamer.pages import Pages
 
 # Multiples of the link dissimilarity (0.58 for cosine 0.42), from the grid of the notes in cosine on 512-d streams.
 NEAR = 0.7  # share of the nearest exemplar in the score, the rest is the identity's mean
@@ -411,17 +412,34 @@ class OnlineClusterer(Repair):
         return self.take()
 
     # ------------------------------------------------------------------ state
+    def pages(self) -> Pages:
+        """`state` for whoever stores it at once: views of what is in use, valid until the next change."""
+        return snapshot.pack(self)
+
     def state(self) -> bytes:
         """Everything, as one block with a header and a checksum and without pickle; `restore` continues bit-equal."""
-        return snapshot.pack(self)
+        return bytes(self.pages())
 
     @classmethod
     def restore(
-        cls, state: bytes, *, model: str | None = None, dimension: int | None = None, vectors: Vectors | None = None
+        cls,
+        state: bytes | Pages,
+        *,
+        model: str | None = None,
+        dimension: int | None = None,
+        vectors: Vectors | None = None,
     ) -> OnlineClusterer:
-        """The clusterer that wrote `state`; StoreError for damaged bytes, another model or another dimension."""
-        header, arrays = snapshot.unpack(state)
+        """The clusterer that wrote `state`; StoreError for damaged bytes, another model or another dimension.
+
+        Pages are taken over: their block is the clusterer's from now on.
+        """
+        header, arrays = snapshot.unpack(state if isinstance(state, Pages) else Pages.of(state))
         snapshot.check(header, model, dimension)
-        out = cls(header["dimension"], model=header["model"], vectors=vectors, **header["options"])
-        snapshot.fill(out, header, arrays)
+        try:
+            out = cls(header["dimension"], model=header["model"], vectors=vectors, **header["options"])
+            snapshot.fill(out, header, arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                "the clusterer's state is of another version. Rebuild it from the stored tracks."
+            ) from error
         return out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,13 @@ from numpy.typing import NDArray
 
 from streamer.clustering.identities import NEIGHBORS
 from streamer.errors import StoreError
+from streamer.pages import PAGE, Pages, cut, digest
 
 if TYPE_CHECKING:
     from streamer.clustering.online import OnlineClusterer
 
-MAGIC = b"whowhen clusterer 3\n"
-PAGE = 1 << 14
+MAGIC = b"whowhen clusterer 4\n"
+START = len(MAGIC) + 32  # behind the checksum: length of the header (8 bytes) and header
 Arrays = dict[str, NDArray[Any]]
 EXEMPLAR = ("scale", "weight", "energy", "owner", "key", "near")
 IDENTITY = ("sums", "weight", "energy", "count", "settled", "number")
@@ -25,11 +25,11 @@ TRACK = ("number", "row", "light")
 COUNTERS = ("seq", "next_identity", "_since_remerge", "_consolidated_at")
 
 
-def pack(c: OnlineClusterer) -> bytes:
-    """Magic, checksum, length of the header, header, arrays.
+def pack(c: OnlineClusterer) -> Pages:
+    """Magic, checksum, length of the header, header, arrays; the pages are views of the clusterer's own arrays.
 
-    Every array begins at a multiple of PAGE bytes, so arrays that grow do not shift what lies behind them: a store that
-    keeps the bytes in pages finds most of them as they were.
+    Every array begins a page of its own, so arrays that grow do not shift what lies behind them: a store that keeps
+    pages finds most of them as they were. The checksum is over the first page and the checksums of the others.
     """
     arrays = {name: np.ascontiguousarray(a) for name, a in _arrays(c).items()}
     header = {
@@ -40,33 +40,46 @@ def pack(c: OnlineClusterer) -> bytes:
         "arrays": [(name, a.dtype.str, a.shape) for name, a in arrays.items()],
     }  # fmt: skip
     text = json.dumps(header, sort_keys=True).encode()
-    start = len(MAGIC) + 32
-    parts: list[Any] = [len(text).to_bytes(8, "little"), text, bytes(-(start + 8 + len(text)) % PAGE)]
+    top = bytes(START) + len(text).to_bytes(8, "little") + text
+    parts = cut(bytearray(top + bytes(-len(top) % PAGE)))
     for a in arrays.values():
-        parts += [a.data.cast("B") if a.size else b"", bytes(-a.nbytes % PAGE)]
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return b"".join([MAGIC, digest.digest(), *parts])
+        parts += _filled(cut(a.data.cast("B") if a.size else b""))
+    hashes = [digest(p) for p in parts]
+    parts[0][:START] = MAGIC + _checksum(parts[0], hashes)
+    return Pages(parts, [digest(parts[0]), *hashes[1:]])
 
 
-def unpack(state: bytes) -> tuple[dict[str, Any], Arrays]:
-    """Header and arrays; StoreError when a byte is not as it was written."""
-    start = len(MAGIC) + 32
-    if not state.startswith(MAGIC):
+def _filled(parts: list[memoryview]) -> list[memoryview]:
+    """The pages of an array with the last filled up with zeros."""
+    if parts and len(parts[-1]) < PAGE:
+        parts[-1] = memoryview(bytes(parts[-1]) + bytes(PAGE - len(parts[-1])))
+    return parts
+
+
+def _checksum(first: memoryview, hashes: Any) -> bytes:
+    return digest(bytes(first[START:]) + b"".join(hashes[1:]))
+
+
+def unpack(state: Pages) -> tuple[dict[str, Any], Arrays]:
+    """Header and arrays, which are the clusterer's from now on; StoreError when a byte is not as it was written."""
+    first = state.parts[0] if state.parts else memoryview(b"")
+    if bytes(first[: len(MAGIC)]) != MAGIC:
         raise StoreError(
             "this is not the state of a clusterer (its first bytes are wrong). Rebuild it from the stored tracks."
         )
-    if hashlib.sha256(memoryview(state)[start:]).digest() != state[len(MAGIC) : start]:
+    if _checksum(first, state.hashes) != bytes(first[len(MAGIC) : START]):
         raise StoreError("the clusterer's state is damaged (its checksum is wrong). Rebuild it from the stored tracks.")
-    length = int.from_bytes(state[start : start + 8], "little")
-    header: dict[str, Any] = json.loads(state[start + 8 : start + 8 + length])
-    at = -(-(start + 8 + length) // PAGE) * PAGE
+    block = np.frombuffer(bytearray().join(state.parts), np.uint8) if state.whole is None else state.whole
+    length = int.from_bytes(block[START : START + 8].tobytes(), "little")
+    header: dict[str, Any] = json.loads(block[START + 8 : START + 8 + length].tobytes())
+    at = -(-(START + 8 + length) // PAGE) * PAGE
     arrays: Arrays = {}
     for name, dtype, shape in header["arrays"]:
-        count = math.prod(shape)
-        arrays[name] = np.frombuffer(state, dtype, count, at if count else 0).reshape(shape).copy()
-        at += -(-arrays[name].nbytes // PAGE) * PAGE
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if name == "rows":  # the last: what is behind it is room for more rows
+            size = (len(block) - at) // (4 * shape[1]) * 4 * shape[1]
+        arrays[name] = block[at : at + size].view(dtype).reshape(-1, *shape[1:])
+        at += -(-size // PAGE) * PAGE
     return header, arrays
 
 
@@ -100,7 +113,7 @@ def _pairs(items: Any, width: int = 2) -> NDArray[np.int64]:
 
 def _arrays(c: OnlineClusterer) -> Arrays:
     ex, ids, tracks, rules = c.exemplars, c.identities, c.tracks, c.constraints
-    out: Arrays = {"rows": ex.index.rows, "cell_centres": ex.index.centres}
+    out: Arrays = {"cell_centres": ex.index.centres}
     out |= {f"exemplar_{n}": getattr(ex, n)[: len(ex)] for n in EXEMPLAR}
     out |= {f"identity_{n}": getattr(ids, n)[: len(ids.rows)] for n in IDENTITY}
     out |= {f"track_{n}": getattr(tracks, n)[: tracks.count] for n in TRACK}
@@ -114,13 +127,13 @@ def _arrays(c: OnlineClusterer) -> Arrays:
     out["pending_vectors"] = np.asarray([c.pending[p] for p in sorted(c.pending)], np.float32).reshape(
         -1, c.space.dimension
     )
-    return out
+    return out | {"rows": ex.index.rows}
 
 
 def fill(c: OnlineClusterer, header: dict[str, Any], arrays: Arrays) -> None:
     """A new clusterer becomes the one that was packed."""
     ex, ids, tracks, rules = c.exemplars, c.identities, c.tracks, c.constraints
-    ex.index.load(arrays["rows"], arrays["cell_centres"], header["trained_at"])
+    ex.index.load(arrays["rows"], len(arrays["exemplar_scale"]), arrays["cell_centres"], header["trained_at"])
     for n in EXEMPLAR:
         setattr(ex, n, arrays[f"exemplar_{n}"])
     for n in IDENTITY:
@@ -135,7 +148,8 @@ def fill(c: OnlineClusterer, header: dict[str, Any], arrays: Arrays) -> None:
     ids.slot_of = {n: s for s, n in enumerate(ids.number.tolist()) if n}
     ids.free, ids.pinned = arrays["free"].tolist(), set(arrays["pinned"].tolist())
     tracks.count, tracks.vectors = len(tracks.number), arrays["vectors"]
-    tracks.position = {n: at for at, n in enumerate(tracks.number.tolist()) if n}
+    tracks.position = dict(zip(tracks.number.tolist(), range(tracks.count)))
+    tracks.position.pop(0, None)  # removed ones
     rules.load(arrays["pairs"], arrays["pair_weights"])
     rules.must = {(a, b) for a, b in arrays["must"].tolist()}
     rules.waiting = {k: [(o, m) for o, m in v] for k, v in header["waiting"]}

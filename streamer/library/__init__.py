@@ -33,7 +33,8 @@ def _now() -> datetime:
 class Library:
     """An open people library. People are meant by number, "#7", "Person 7" or name.
 
-    `who` signs decisions, `clock` dates them. StoreError for nobody, for a busy, damaged, newer or foreign file.
+    `who` signs decisions, `clock` dates them, `say` is told what was mended. StoreError for nobody, for a busy,
+    damaged, newer or foreign file.
     """
 
     def __init__(
@@ -44,9 +45,10 @@ class Library:
         readonly: bool = False,
         who: str = "user",
         clock: Callable[[], datetime] = _now,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.store = path if isinstance(path, Store) else Store(path, create=create, readonly=readonly)
-        self.who, self.clock = who, clock
+        self.who, self.clock, self.say = who, clock, say
         self.ledger = Ledger([Decision(*d) for d in self.store.decisions()])
         self._view: View | None = None
 
@@ -195,7 +197,7 @@ class Library:
         from streamer.library.machine import open_clusterer
 
         self.refresh()
-        clusterer = open_clusterer(self.store, self.ledger, lambda: self.view, make)
+        clusterer = open_clusterer(self.store, self.ledger, lambda: self.view, make, self.say)
         self._view = None
         return clusterer
 
@@ -207,7 +209,7 @@ class Library:
         pin_named(clusterer, self.view)
         links = wanted_links(self.ledger, self.store)
         if events or links != self.store.told():
-            self.store.record(events, clusterer.state(), links)
+            self.store.record(events, clusterer.pages(), links)
         self._view = None
         return events
 
@@ -225,7 +227,9 @@ class Library:
             raise StoreError("the library has changed since this was worked out. Ask what_if again.")
         events = renumbered(change.clusterer, self.store.labels(), self.store.last_seq())
         pin_named(change.clusterer, self.view)
-        self.store.record(events, change.clusterer.state(), wanted_links(self.ledger, self.store))
+        with self.store.transaction():
+            self.store.drop_state()
+            self.store.record(events, change.clusterer.pages(), wanted_links(self.ledger, self.store))
         self._view = None
 
     def replace(self, old: int, new: int, clusterer: Any) -> dict[int, int]:
@@ -281,7 +285,7 @@ class Library:
 
         seconds = {p.id: p.screen_time for p in self.people()}
         lengths = {t.id: t.end - t.start for t in self.store.tracks()}
-        return structure(self.store, self.view, seconds, lengths, self._answered(), self._sure())
+        return structure(self.store, self.view, seconds, lengths, self._answered(), self._sure(), self.say)
 
     def review(self, *, merge: float, limit: int = 50) -> list[Any]:
         """Open `Question`s, those that settle most screen time first."""
@@ -317,8 +321,9 @@ class Library:
         self._discard()
         word = self._word()
         receipt = forget(
-            self.store, self.ledger, self.view, person, delete_files=delete_files, clusterer=clusterer, **word
-        )
+            self.store, self.ledger, self.view, person, delete_files=delete_files, clusterer=clusterer, say=self.say,
+            **word,
+        )  # fmt: skip
         self._view = None
         return receipt
 
@@ -328,7 +333,7 @@ class Library:
 
         self._discard()
         when = now or self.clock()
-        gone = expire(self.store, self.view, now=when, keep_unnamed=keep_unnamed, clusterer=clusterer)
+        gone = expire(self.store, self.view, now=when, keep_unnamed=keep_unnamed, clusterer=clusterer, say=self.say)
         self._view = None
         return gone
 

@@ -71,8 +71,8 @@ def agreeing(library: Library, name: str, samples: Sequence[FaceSample], pair: f
 def _add(library: Library, samples: Sequence[FaceSample], make: Callable[[], OnlineClusterer]) -> int:
     """The number of the track the photos became, stored and clustered."""
     store = library.store
-    clusterer = open_clusterer(store, library.ledger, lambda: library.view, make)
-    source = store.begin_source("enrolment", kind="enrolled", at=library.clock().isoformat(), state=clusterer.state())
+    clusterer = open_clusterer(store, library.ledger, lambda: library.view, make, library.say)
+    source = store.begin_source("enrolment", kind="enrolled", at=library.clock().isoformat(), state=clusterer.pages())
     track = _track(store.next_track(), source.name, samples)
     vectors = np.stack([s.embedding for s in samples if s.embedding is not None])
     weights = np.array([max(s.quality, 1e-3) for s in samples], np.float32)
@@ -90,8 +90,8 @@ def _add(library: Library, samples: Sequence[FaceSample], make: Callable[[], Onl
     )
     events = [*clusterer.add([tracklet]), *clusterer.finish()]
     store.add_tracks(source.id, [track], events, vectors={track.number: centre})
-    store.finish_source(source.id, state=clusterer.state(), at=library.clock().isoformat())
-    store.record([], clusterer.state(), wanted_links(library.ledger, store))
+    store.finish_source(source.id, state=clusterer.pages(), at=library.clock().isoformat())
+    store.record([], clusterer.pages(), wanted_links(library.ledger, store))
     return track.number
 
 

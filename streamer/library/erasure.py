@@ -16,7 +16,7 @@ from streamer.clustering.online import OnlineClusterer
 from streamer.errors import StoreError
 from streamer.items import F32
 from streamer.ledger import Decision, Ledger, View
-from streamer.library.machine import vectors_from
+from streamer.library.machine import Say, restored_from
 from streamer.reports.atomic import ReportError, text, write_bytes
 from streamer.store import Store
 from streamer.vectors import mean_direction, unit
@@ -48,17 +48,18 @@ class Receipt:
 
 def forget(
     store: Store, ledger: Ledger, view: View, person: int, *, who: str, at: str, delete_files: bool = True,
-    clusterer: OnlineClusterer | None = None,
+    clusterer: OnlineClusterer | None = None, say: Say,
 ) -> Receipt:  # fmt: skip
     """Erases a person: tracks, vectors, pictures, events, name, exports, copies and every byte left in free pages.
 
-    `clusterer` is the running one, if there is one; else the stored state is cleaned.
+    `clusterer` is the running one, if there is one; else the stored state is cleaned, and `say` told where it is of no
+    use and goes.
     """
     mine = sorted(t for t, p in view.labels.items() if p == person)
     probes, centre = _probes(store, mine)
     shown = [(path, people) for path, people in store.exports() if person in people]
     with store.erasing():
-        removed = _erase(store, mine, at, [person], clusterer)
+        removed = _erase(store, mine, at, [person], clusterer, say)
         cleared = _scrub(store, ledger, person, set(mine))
         entry = ledger.add("forget", {"person": person}, who=who, at=at)
         store.add_decision(entry.id, entry.who, entry.at, entry.kind, entry.args)
@@ -73,8 +74,9 @@ def forget(
 
 
 def expire(
-    store: Store, view: View, *, now: datetime, keep_unnamed: timedelta, clusterer: OnlineClusterer | None = None
-) -> int:
+    store: Store, view: View, *, now: datetime, keep_unnamed: timedelta, say: Say,
+    clusterer: OnlineClusterer | None = None,
+) -> int:  # fmt: skip
     """Erases tracks of people nobody named, and of nobody, that were last seen before `now - keep_unnamed`; how many.
 
     A track of a camera is seen at its own time (seconds since 1970, UTC), one of a file when the file was read.
@@ -91,7 +93,7 @@ def expire(
     gone = sorted(t for t, p in view.labels.items() if (p if p is not None else -t) in old)
     if gone:
         with store.erasing():
-            _erase(store, gone, now.isoformat(), [key for key in old if key > 0], clusterer)
+            _erase(store, gone, now.isoformat(), [key for key in old if key > 0], clusterer, say)
     return len(gone)
 
 
@@ -106,7 +108,7 @@ def _seen_at(store: Store, now: datetime) -> dict[int, datetime]:
 
 
 def _erase(
-    store: Store, tracks: Sequence[int], at: str, people: Iterable[int], clusterer: OnlineClusterer | None
+    store: Store, tracks: Sequence[int], at: str, people: Iterable[int], clusterer: OnlineClusterer | None, say: Say
 ) -> dict[str, int]:
     """Takes tracks out of the clusterer's state and of every table, inside the caller's transaction."""
     labels = store.labels()
@@ -114,11 +116,11 @@ def _erase(
     gone = set(tracks)
     staying = {i for t, i in labels.items() if t not in gone}
     links = [link for link in store.told() if not gone & {link[0], link[1]}]
-    kept = store.state()
-    if clusterer is None and kept is not None and store.last_seq() == kept.seq:
-        clusterer = OnlineClusterer.restore(kept.state, vectors=vectors_from(store))
+    if clusterer is None:
+        kept, stored = restored_from(store, say)
+        clusterer = stored if kept is not None and store.last_seq() == kept.seq else None
     if clusterer is not None:
-        store.record(clusterer.remove(tracks), clusterer.state(), links)
+        store.record(clusterer.remove(tracks), clusterer.pages(), links)
     else:  # there is no state, or an old one that lacks later tracks: the next run builds it from what is left
         store.drop_state()
     store.bury([*people, *(numbers - staying)], at)

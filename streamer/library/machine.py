@@ -18,6 +18,7 @@ from streamer.ledger import Ledger, View
 from streamer.store import Snapshot, Store
 
 Make = Callable[[], OnlineClusterer]
+Say = Callable[[str], None]
 BATCH = 2048  # tracklets read at a time when a clusterer is rebuilt: 30 MB of vectors
 
 
@@ -55,13 +56,17 @@ def tracklets(store: Store, after: int = 0) -> Iterator[list[Tracklet]]:
         ]  # fmt: skip
 
 
-def open_clusterer(store: Store, ledger: Ledger, view: Callable[[], View], make: Make) -> OnlineClusterer:
+def open_clusterer(store: Store, ledger: Ledger, view: Callable[[], View], make: Make, say: Say) -> OnlineClusterer:
     """The clusterer to go on with: restored from the snapshot (or rebuilt without one), up to date with every track
-    and decision in the store. What that changes is in the store when this returns. `view` is asked for when needed.
+    and decision in the store. What that changes is in the store when this returns. `view` is asked for when needed,
+    `say` told why something is rebuilt.
     """
     fresh = make()
-    kept, restored = _restored(store)
+    kept, restored = restored_from(store, say)
     if kept is None or restored is None:
+        if count := len(store.labels()):
+            say(f"{store.path}: the clusterer is made anew from {count} stored tracks; ids, names and decisions stay")
+        store.drop_state()  # a damaged piece would pass for the same piece of the new state
         clusterer = fresh
         clusterer.vectors = clusterer.vectors or vectors_from(store)
         rebuild(store, ledger, clusterer)
@@ -72,18 +77,19 @@ def open_clusterer(store: Store, ledger: Ledger, view: Callable[[], View], make:
             store.rewind(kept.seq)
         later = tracklets(store, kept.track) if store.next_track() - 1 > kept.track else ()
         events = [e for batch in later for e in clusterer.add(batch)]
-    clusterer.next_identity = max(clusterer.next_identity, store.last_identity() + 1)
+    known = kept.seq if kept is not None else 0  # a state knows the numbers of its events
+    clusterer.next_identity = max(clusterer.next_identity, store.last_identity(known) + 1)
     told = tell(store, ledger, clusterer) if kept is not None else []
     if ledger.entries:
         pin_named(clusterer, view())
     if events or told or kept is None:
-        store.record(events + told, clusterer.state(), wanted_links(ledger, store))
+        store.record(events + told, clusterer.pages(), wanted_links(ledger, store))
     return clusterer
 
 
-def _restored(store: Store) -> tuple[Snapshot | None, OnlineClusterer | None]:
-    """The snapshot and its clusterer; (None, None) without one, or where it is damaged or of an older layout: it is a
-    cache, the tracks are the truth.
+def restored_from(store: Store, say: Say) -> tuple[Snapshot | None, OnlineClusterer | None]:
+    """The snapshot and its clusterer; (None, None) without one, or where it is damaged or of an older layout, which
+    `say` is told: it is a cache, the tracks are the truth.
     """
     model = store.model()
     try:
@@ -94,7 +100,8 @@ def _restored(store: Store) -> tuple[Snapshot | None, OnlineClusterer | None]:
             kept.state, model=model[0] if model else None, dimension=model[1] if model else None,
             vectors=vectors_from(store),
         )  # fmt: skip
-    except StoreError:
+    except StoreError as error:
+        say(f"{store.path}: the kept state of the clusterer is of no use: {error}")
         return None, None
 
 

@@ -46,7 +46,7 @@ def replace_source(store: Store, ledger: Ledger, old: int, new: int, clusterer: 
     with store.transaction():
         store.succeed(mapping)
         store.record(
-            clusterer.remove(gone), clusterer.state(), {k for k in store.told() if not {k[0], k[1]} & set(gone)}
+            clusterer.remove(gone), clusterer.pages(), {k for k in store.told() if not {k[0], k[1]} & set(gone)}
         )
         store.remove_tracks(gone)
         name = store.source(old).name
@@ -140,4 +140,4 @@ def _adopt(store: Store, ledger: Ledger, view: View, embedder: Embeds, make: Cal
         rebuild(store, ledger, clusterer)
         events = renumbered(clusterer, store.labels(), store.last_seq())
         pin_named(clusterer, view)
-        store.record(events, clusterer.state(), wanted_links(ledger, store))
+        store.record(events, clusterer.pages(), wanted_links(ledger, store))

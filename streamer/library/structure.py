@@ -8,24 +8,23 @@ from collections.abc import Mapping
 from streamer.clustering.online import OnlineClusterer
 from streamer.clustering.proposals import propose, unsure
 from streamer.ledger import View
-from streamer.library.machine import vectors_from
+from streamer.library.machine import Say, restored_from
 from streamer.library.search import Question
 from streamer.store import Store
 
 
 def structure(
     store: Store, view: View, seconds: Mapping[int, float], lengths: Mapping[int, float],
-    answered: set[tuple[int, int]], sure: set[int],
+    answered: set[tuple[int, int]], sure: set[int], say: Say,
 ) -> list[Question]:  # fmt: skip
     """Questions of kind "same" (nearest first) and "split" (least sure first), out of the clusterer's exemplars.
 
-    None where no run has left a clusterer. `similarity` is the mean one of the two people's tracks, or the margin by
-    which the track is nearer to its own.
+    None where no run has left a clusterer (`say` is told of one that is of no use). `similarity` is the mean one of the
+    two people's tracks, or the margin by which the track is nearer to its own.
     """
-    kept = store.state()
-    if kept is None:
+    _, clusterer = restored_from(store, say)
+    if clusterer is None:
         return []
-    clusterer = OnlineClusterer.restore(kept.state, vectors=vectors_from(store))
     person = _persons(clusterer, view)
     out = []
     for p in propose(clusterer):

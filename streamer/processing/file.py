@@ -67,6 +67,7 @@ class FileWorker:
         self.listener: Listener = listener or Silent()
         self.inline, self.force, self.stop = inline, force, stop
         self.store = library.store
+        library.say = self.listener.say
         self._ahead: ReadAhead | None = None
         self._seen: set[str] = set()  # contents of this run: a copy is not done twice, also by force
         e = models.embedder
@@ -224,7 +225,7 @@ class FileWorker:
         warnings = source.stats.warnings
         told.state = "partial" if warnings else "done"
         self.store.finish_source(
-            record, state=self.clusterer.state(), status=told.state, stats=stats,
+            record, state=self.clusterer.pages(), status=told.state, stats=stats,
             manifest=manifest(self.config, self.models, source.info, stats, content), at=now(),
         )  # fmt: skip
         for warning in warnings:

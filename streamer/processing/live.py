@@ -57,6 +57,7 @@ class Live:
         self.library, self.models, self.config = library, models, config
         self.listener: Listener = listener or Silent()
         store, e = library.store, models.embedder
+        library.say = self.listener.say
         store.check_model(e.model, e.dimension, e.metric, e.template)
         store.discard_unfinished()
         self.clusterer = library.clusterer(self._fresh)

@@ -218,7 +218,7 @@ class Identify:
 
     def _commit(self, now: float, *, last: bool = False) -> bool:
         """Whether everything that waits is on disk."""
-        state = self._clusterer.state() if last or now >= self._snapshot_at else None
+        state = self._clusterer.pages() if last or now >= self._snapshot_at else None
         told = self._events
         ok = self._guarded(lambda: self._store.grow(
             list(self._pending.values()), told, positions=dict(self.inbox.seen), gaps=self._gaps,

@@ -40,6 +40,7 @@ class PhotoWorker:
         self.library, self.models, self.config, self.force = library, models, config, force
         self.listener: Listener = listener or Silent()
         self.store = library.store
+        library.say = self.listener.say
         e = models.embedder
         self.store.check_model(e.model, e.dimension, e.metric, e.template)
         for name in self.store.discard_unfinished():
@@ -111,7 +112,7 @@ class PhotoWorker:
         info = {"width": 0, "height": 0, "fps": 1 / SECONDS, "duration": count * SECONDS, "start": 0.0}
         record = self.store.begin_source(
             name, path=str(folder.absolute()), content_hash=content, config=self.digest, period=SECONDS,
-            info={**info, "codec": "pictures", "frames": count}, at=now(), state=self.clusterer.state(),
+            info={**info, "codec": "pictures", "frames": count}, at=now(), state=self.clusterer.pages(),
         )  # fmt: skip
         return int(record.id)
 
@@ -148,7 +149,7 @@ class PhotoWorker:
             **stats,
         }
         self.store.finish_source(
-            record, state=self.clusterer.state(), status=shown.state, stats=stats, manifest=told, at=now()
+            record, state=self.clusterer.pages(), status=shown.state, stats=stats, manifest=told, at=now()
         )
         for warning in stats["warnings"]:
             self.listener.say(f"passed over {warning}")

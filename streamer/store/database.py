@@ -192,7 +192,10 @@ class Database:
 
     def rows(self, sql: str, args: Any = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
-        return list(self.stream(sql, args))
+        try:
+            return self.connection.execute(sql, args).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{self.path}: {error}. {_advice(error)}") from error
 
     def stream(self, sql: str, args: Any = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of a query, one by one. Do not write before it is used up."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from streamer.errors import StoreError
 from streamer.items import DETECTED, Event, Gap, Track
+from streamer.pages import Pages
 from streamer.store.blobs import pack_rows, pack_vector
 from streamer.store.recording import Recording
 from streamer.store.records import SourceRecord
@@ -65,7 +66,7 @@ class Growing(Recording):
         stats: Mapping[int, Mapping[str, Any]] | None = None,
         cannot_links: Iterable[tuple[int, int]] = (),
         vectors: Mapping[int, np.ndarray[Any, Any]] | None = None,
-        state: bytes | None = None,
+        state: bytes | Pages | None = None,
     ) -> None:
         """(source, track) pairs, new or grown, with all that belongs to them: one transaction.
 

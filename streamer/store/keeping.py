@@ -47,11 +47,12 @@ class Keeping(StorePart):
                 sql.execute("UPDATE successors SET successor = ? WHERE successor = ?", (new, old))
                 sql.execute("INSERT OR REPLACE INTO successors VALUES (?, ?)", (old, new))
 
-    def last_identity(self) -> int:
-        """The highest number any person ever had."""
+    def last_identity(self, after: int = 0) -> int:
+        """The highest number any person ever had; of the events only those after `after` are looked at."""
         row = self._db.one(
-            "SELECT max(coalesce((SELECT max(identity) FROM events), 0), coalesce((SELECT max(other) FROM events), 0), "
-            "coalesce((SELECT max(identity) FROM tombstones), 0))"
+            "SELECT max(coalesce(max(identity), 0), coalesce(max(other), 0), "
+            "coalesce((SELECT max(identity) FROM tombstones), 0)) FROM events WHERE seq > ?",
+            (after,),
         )
         split = [d.args.get("new", 0) for d in self.decisions() if d.kind == "split"]
         return max(int(n) for n in [row[0] if row else 0, *split])

@@ -14,6 +14,7 @@ import numpy as np
 
 from streamer.errors import StoreError
 from streamer.items import DETECTED, Event, FaceSample, Track
+from streamer.pages import Pages
 from streamer.store import chunks
 from streamer.store.base import StorePart
 from streamer.store.blobs import CROP_QUALITY, THUMBNAIL_QUALITY, jpeg, pack_rows, pack_vector
@@ -55,7 +56,7 @@ class Recording(StorePart):
         info: Mapping[str, Any] | None = None,
         period: float = 0.0,
         at: str = "",
-        state: bytes | None = None,
+        state: bytes | Pages | None = None,
     ) -> SourceRecord:
         """The new source, status "running". A name already taken gets " (2)", " (3)" ...; use the name in the record.
 
@@ -85,7 +86,7 @@ class Recording(StorePart):
         position: float | None = None,
         cannot_links: Iterable[tuple[int, int]] = (),
         vectors: Mapping[int, np.ndarray[Any, Any]] | None = None,
-        state: bytes | None = None,
+        state: bytes | Pages | None = None,
     ) -> None:
         """Tracks, their samples, the events about them, the position and (when given) the state: one transaction.
 
@@ -129,7 +130,7 @@ class Recording(StorePart):
         self,
         source: int,
         *,
-        state: bytes | None = None,
+        state: bytes | Pages | None = None,
         status: str = "done",
         stats: Mapping[str, Any] | None = None,
         manifest: Mapping[str, Any] | None = None,
@@ -144,13 +145,14 @@ class Recording(StorePart):
             if state is not None:
                 self.save_state(state)
 
-    def save_state(self, state: bytes) -> None:
+    def save_state(self, state: bytes | Pages) -> None:
         """Keeps a snapshot of the clusterer in checked pieces; snapshots nobody can go back to are dropped."""
         model = self.model()
+        pages = state if isinstance(state, Pages) else Pages.of(state)
         with self._db.write() as sql:
             sql.execute(
                 "INSERT INTO snapshots (seq, track, model, data) VALUES (?, ?, ?, ?)",
-                (self.last_seq(), self.next_track() - 1, model[0] if model else "", chunks.keep(sql, state)),
+                (self.last_seq(), self.next_track() - 1, model[0] if model else "", chunks.keep(sql, pages)),
             )
             sql.execute(
                 "DELETE FROM snapshots WHERE id < (SELECT max(id) FROM snapshots) AND id NOT IN "
@@ -164,9 +166,10 @@ class Recording(StorePart):
         if row is None:
             return None
         try:
-            return Snapshot(row[0], row[1], row[2], chunks.assemble(self._db.connection, row[3]))
+            pieces = self._db.stream("SELECT hash, data FROM chunks")
+            return Snapshot(row[0], row[1], row[2], chunks.assemble(pieces, row[3]))
         except StoreError as error:
-            raise StoreError(f"{self.path}: {error}. Rebuild it with `whowhen recluster --apply`.") from error
+            raise StoreError(f"{error}. The next run makes it again from the tracks.") from error
 
     def drop_state(self) -> None:
         """Forgets every snapshot: the next run rebuilds the clusterer from the stored tracks."""
@@ -208,7 +211,7 @@ class Recording(StorePart):
             self.relabel_all()
         return [r[1] for r in left]
 
-    def record(self, events: Iterable[Event], state: bytes, links: Iterable[tuple[int, int, bool]]) -> None:
+    def record(self, events: Iterable[Event], state: bytes | Pages, links: Iterable[tuple[int, int, bool]]) -> None:
         """Events outside any source, the state they lead to and the constraints it knows: one transaction."""
         with self._db.write() as sql:
             self.add_events(events)

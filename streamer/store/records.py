@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from streamer.pages import Pages
+
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
@@ -89,4 +91,4 @@ class Snapshot:
     seq: int
     track: int
     model: str
-    state: bytes
+    state: Pages

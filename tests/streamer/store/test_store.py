@@ -233,19 +233,19 @@ def test_a_library_of_the_first_release_is_read(path: Path, monkeypatch: pytest.
 def test_a_state_is_stored_in_pieces_and_only_what_changed_is_written(path: Path) -> None:
     import random
 
-    from streamer.store.chunks import CHUNK
+    from streamer.pages import PAGE
 
     with Store(path) as store:
-        state = random.Random(1).randbytes(10 * CHUNK + 5)
+        state = random.Random(1).randbytes(10 * PAGE + 5)
         store.save_state(state)
-        changed = state[: 3 * CHUNK] + bytes([state[3 * CHUNK] ^ 1]) + state[3 * CHUNK + 1 :]
+        changed = state[: 3 * PAGE] + bytes([state[3 * PAGE] ^ 1]) + state[3 * PAGE + 1 :]
         before = {r[0] for r in store._db.rows("SELECT rowid FROM chunks")}
         store.save_state(changed)
         after = {r[0] for r in store._db.rows("SELECT rowid FROM chunks")}
         assert (len(after), len(after - before)) == (11, 1)
         kept = store.state()
         assert kept is not None
-        assert kept.state == changed
+        assert bytes(kept.state) == changed
 
 
 def test_a_migration_that_fails_leaves_the_old_store(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +293,7 @@ def test_a_damaged_snapshot_is_noticed(path: Path) -> None:
         fill(store, [1])
         state = store.state()
         assert state is not None
-        assert (state.state, state.seq, state.track) == (b"state 1", 1, 1)
+        assert (bytes(state.state), state.seq, state.track) == (b"state 1", 1, 1)
         with store._db.write() as sql:
             sql.execute("UPDATE chunks SET data = x'00'")
         with pytest.raises(StoreError, match="snapshot is missing or damaged"):
@@ -316,7 +316,7 @@ def test_what_a_killed_run_left_is_discarded_without_a_trace(path: Path) -> None
         assert store.discard_unfinished() == ["second"]
         assert store.labels() == {1: 1, 2: 2}
         assert store.next_track() == 3
-        assert store.state().state == b"other"  # of begin_source, not of the half-done run
+        assert bytes(store.state().state) == b"other"  # of begin_source, not of the half-done run
         store._db.connection.execute("DELETE FROM snapshots WHERE id > 1")
     assert _without_state(path) == before
 
