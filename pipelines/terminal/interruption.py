@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
@@ -24,6 +26,7 @@ class Interruption:
     def __init__(self, grace: float = GRACE_S, end: Callable[[int], object] = os._exit) -> None:
         self.grace, self.end = grace, end
         self.signal = 0
+        self._until = math.inf
         self._asked, self._left = threading.Event(), threading.Event()
         self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
 
@@ -34,6 +37,12 @@ class Interruption:
     def wait(self, seconds: float) -> bool:
         """Whether the run is to end, asked for within `seconds`."""
         return self._asked.wait(seconds)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the process is ended, whatever it does then; inf while nobody has asked. All steps of an ending
+        share them."""
+        return max(0.0, self._until - time.monotonic())
 
     @property
     def code(self) -> int:
@@ -74,14 +83,14 @@ class Interruption:
         if self.signal:
             self._end("Ended at once.")
             return
-        self.signal = number
+        self.signal, self._until = number, time.monotonic() + self.grace
         self._asked.set()
         _say("Interrupted: finishing what is at hand. Once more ends at once; nothing is lost either way.")
         threading.Thread(target=self._wait, name="grace", daemon=True).start()
 
     def _wait(self) -> None:
         if not self._left.wait(self.grace):
-            self._end(f"Ended after {self.grace:g} s: something hangs in a read.")
+            self._end(f"Ended after {self.grace:g} s: not everything came to its end by then.")
 
     def _end(self, why: str) -> None:
         _say(f"{why} What was finished is kept; the same command goes on from there.")

@@ -35,6 +35,7 @@ from streamer.watching import Health, Observer
 T = TypeVar("T")
 LONGEST = 60.0  # s of a live track: an open one is written again and again, and its rows with it
 STOP_WITHIN = 6.0  # s in all; what hangs longer is left behind
+LOOKING, SAYING = 2 / 3, 1 / 6  # the parts of it kept for writing and telling, and for telling alone
 
 
 class Live:
@@ -135,22 +136,24 @@ class Live:
         """Tracks that wait to be recognised."""
         return len(self._identify.inbox.tracks)
 
-    def stop(self) -> None:
-        """Ends every track and writes everything; at most some seconds. May be called twice, from any thread."""
+    def stop(self, within: float = STOP_WITHIN) -> None:
+        """Ends every track and writes everything, `within` so many seconds. May be called twice, from any thread."""
         with self._stopped:
             if not self._over:
                 self._over = True
-                self._end(time.monotonic() + STOP_WITHIN)
+                self._end(max(0.0, within))
 
-    def _end(self, deadline: float) -> None:
+    def _end(self, within: float) -> None:
+        deadline = time.monotonic() + within
+
         def left(reserve: float) -> float:
-            return max(0.2, deadline - reserve - time.monotonic())
+            return max(0.05, deadline - reserve * within - time.monotonic())
 
         for camera in self.cameras:
             camera.stop()
-        looking = [c for c in self.cameras if not c.join(left(4.0))]
+        looking = [c for c in self.cameras if not c.join(left(LOOKING))]
         self._identify.inbox.close()
-        ended = self._identify.join(left(1.0))
+        ended = self._identify.join(left(SAYING))
         error = self._identify.failed
         if ended and error is None:
             self._finish()

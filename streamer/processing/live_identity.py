@@ -107,6 +107,7 @@ class Identify:
         self._events: list[Event] = []
         self._gaps: dict[int, list[Gap]] = {}
         self._errands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._given_up = threading.Event()
         self._gone: set[int] = set()  # tracks given up while the store could not be written
         self._fresh = False  # tracks came since the last re-merge
         self._merge_at = self._commit_at = self._snapshot_at = self._stats_at = self._say_at = 0.0
@@ -116,8 +117,9 @@ class Identify:
         self._thread.start()
 
     def join(self, timeout: float) -> bool:
-        """Whether it has ended within `timeout` seconds."""
+        """Whether it has ended within `timeout` seconds; later it tries no further to write."""
         self._thread.join(timeout)
+        self._given_up.set()
         return not self._thread.is_alive()
 
     def ask(self, errand: Callable[[], Any]) -> Future[Any]:
@@ -268,5 +270,6 @@ class Identify:
         for _ in range(3):
             if self._commit(time.monotonic(), last=True):
                 return
-            time.sleep(0.5)
+            if self._given_up.wait(0.5):
+                break
         raise StoreError(self.stuck)

@@ -117,13 +117,13 @@ class PageServer:
         print(f"Live page: {self.address}{token}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Ends open streams and the thread; at most two seconds."""
+        """Ends open streams and the thread; at most a second and a half."""
         self._board.close()
         self._server.should_exit = True
-        self._thread.join(2.0)
+        self._thread.join(1.0)
         if self._thread.is_alive():
             self._server.force_exit = True
-            self._thread.join(1.0)
+            self._thread.join(0.5)
         self._socket.close()
 
     def _run(self) -> None:

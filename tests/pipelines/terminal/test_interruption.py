@@ -39,8 +39,9 @@ def asked(stop: Interruption, number: int = signal.SIGTERM) -> None:
 def test_the_first_signal_asks_and_the_second_ends(number: int, code: int) -> None:
     ended = Ended()
     with Interruption(grace=1e6, end=ended) as stop:
-        assert not stop.is_set()
+        assert (stop.is_set(), stop.left) == (False, float("inf"))
         asked(stop, number)
+        assert 0 < stop.left <= 1e6
         assert (stop.is_set(), stop.code, ended.codes) == (True, code, [])
         os.kill(os.getpid(), number)
         assert ended.called.wait(END_S)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import socket
 import ssl
 import subprocess
-import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines.live.web import guard, server
+from pipelines.live.web import app, guard, server
+from pipelines.live.web.app import Page
 from pipelines.live.web.server import PageServer, Serve
 from streamer.errors import ConfigError, StoreError
 from tests.pipelines.live.web.drawn import START, Run
@@ -261,41 +262,55 @@ def test_a_consumer_that_is_too_late_is_told_so(run: Run) -> None:
     page.close()
 
 
-def test_a_reader_that_takes_nothing_is_cut_and_slows_nobody(
-    client: Client, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(guard, "PATIENCE", 0.2)
-    left = threading.Event()
-    leave = run.board.leave
-
-    def leaving(tell: Any) -> None:
-        leave(tell)
-        left.set()
-
-    monkeypatch.setattr(run.board, "leave", leaving)
-    lazy = socket.create_connection(("127.0.0.1", client.page.port))
-    lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    lazy.sendall(
-        f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{client.page.port}\r\nCookie: {client.cookie}\r\n\r\n".encode()
+def streamed(run: Run, send: Callable[[Any], Awaitable[None]]) -> None:
+    """Asks for the events with no server in between; `send` is the client's end."""
+    guarded = guard.Guard(
+        Page(run.board, None, list).app(), token="t" * 43, hosts=["hall"], secure=False, clock=lambda: 0.0
     )
-    lazy.recv(10)
-    for _ in range(20_000):
+    headers = [(b"host", b"hall"), (b"authorization", b"Bearer " + b"t" * 43)]
+    scope = {"type": "http", "method": "GET", "path": "/events", "query_string": b"", "headers": headers}
+    asked = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive() -> Any:
+        return next(asked, None) or await asyncio.Event().wait()
+
+    asyncio.run(guarded(scope, receive, send))
+
+
+def test_a_reader_that_takes_nothing_is_cut(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "PATIENCE", 0.01)
+
+    async def never(message: Any) -> None:
         run.gap()
-        if left.is_set():
-            break
-    assert left.wait(20)
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    with pytest.raises(guard.SlowClientError):
+        streamed(run, never)
     assert run.board.listeners == 0
-    assert client.ask("/api/state")[0] == 200
-    lazy.close()
+
+
+def test_a_reader_that_falls_far_behind_is_let_go_to_come_again(run: Run) -> None:
+    taken: list[bytes] = []
+
+    async def slow(message: Any) -> None:
+        taken.append(message.get("body", b""))
+        if len(taken) == 2:  # while it takes the first piece much more happens than may wait
+            for _ in range(app.WAITING + 5):
+                run.gap()
+
+    streamed(run, slow)
+    told = b"".join(taken)
+    assert (told.count(b"event: gap"), told.count(b"event: begin")) == (app.WAITING, 1)
+    assert run.board.listeners == 0
 
 
 def test_who_sends_half_a_request_is_cut(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "FIRST_BYTE", 0.1)
     page = PageServer(Serve(listen="127.0.0.1:0"), run.board)
-    slow = socket.create_connection(("127.0.0.1", page.port), timeout=20)
-    slow.sendall(b"GET / HTTP/1.1\r\nHost: ")
-    assert slow.recv(100) == b""
-    slow.close()
+    with socket.create_connection(("127.0.0.1", page.port), timeout=20) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: ")
+        assert slow.recv(100) == b""
     page.close()
 
 
