@@ -14,6 +14,7 @@ from pipelines.live.recording import Recorder
 from pipelines.live.sinks import Sink, make_sinks
 from streamer.config import checked, load_class
 from streamer.errors import StoreError
+from streamer.flow.stats import Load
 from streamer.presence import Rules
 from streamer.watching import Observer
 
@@ -24,10 +25,11 @@ SERVE = "pipelines.live.web.server:Serve"
 T = TypeVar("T")
 
 
-class Deciding(Protocol):
-    """What takes a person's word to the library; streamer.processing.live.Live does."""
+class Running(Protocol):
+    """A run that takes a person's word to the library and tells what its stages cost; streamer.processing.live.Live."""
 
     def decide(self, decide: Any, within: float = 10.0) -> Any: ...
+    def loads(self) -> Sequence[Load]: ...
 
 
 @dataclass(slots=True)
@@ -37,10 +39,10 @@ class Attendance:
     observers: list[Observer] = field(default_factory=list)
     announcer: Announcer | None = None
     page: Any = None
-    live: Deciding | None = None
+    live: Running | None = None
     recorder: Recorder | None = None
 
-    def begin(self, live: Deciding, library: Any) -> None:
+    def begin(self, live: Running, library: Any) -> None:
         """Names and corrections of the library count from now on, and the page can change it through `live`."""
         self.live = live
         if self.announcer is not None:
@@ -52,6 +54,10 @@ class Attendance:
         """Lets the page go; sinks and recorder were closed by the run."""
         if self.page is not None:
             self.page.close()
+
+    def loads(self) -> Sequence[Load]:
+        """What the stages of the run cost; nothing before it has begun."""
+        return () if self.live is None else self.live.loads()
 
     def decide(self, what: str, told: dict[str, Any]) -> dict[str, Any]:
         """A word from the page; what became of it. StreamerError where it cannot be."""
@@ -111,7 +117,7 @@ def _attendance(
         board = Board(cameras, clock=clock)
         told: list[Sink | Recorder] = [*sinks]
         told += [] if recorder is None else [recorder]
-        out.page = PageServer(serving, board, out.decide, lambda: [s.figures() for s in told])
+        out.page = PageServer(serving, board, out.decide, lambda: [s.figures() for s in told], out.loads)
         onlookers.append(board)
     out.announcer = Announcer(rules, sinks, onlookers, clock=clock)
     out.observers.append(out.announcer)

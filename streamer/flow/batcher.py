@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from streamer.errors import StageError
 from streamer.flow.stage import stage_error
+from streamer.flow.stats import Load
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,6 +42,7 @@ class Batcher(Generic[T, R]):
     ) -> None:
         self.name, self.batch = name, max(1, batch)
         self.calls = self.items = 0
+        self._load = Load(name)
         self._fn, self._deadline = fn, deadline_ms / 1000
         self._waiting: deque[_Ticket[T, R]] = deque()
         self._changed = threading.Condition(threading.Lock())
@@ -61,6 +63,11 @@ class Batcher(Generic[T, R]):
             self._waiting.extend(tickets)
             self._changed.notify_all()
         return [self._result(ticket) for ticket in tickets]
+
+    def load(self) -> Load:
+        """What its calls cost so far, how many items they held, and how many wait."""
+        self._load.waiting = len(self._waiting)
+        return self._load
 
     def close(self) -> None:
         """Finishes what waits, then ends the worker. May be called twice, from any thread but the worker."""
@@ -103,7 +110,9 @@ class Batcher(Generic[T, R]):
 
     def _call(self, tickets: list[_Ticket[T, R]]) -> None:
         self.calls += 1
+        began = time.monotonic()
         results = self._fn([t.item for t in tickets])
+        self._load.note(time.monotonic() - began, len(tickets))
         if len(results) != len(tickets):
             raise ValueError(f"{len(results)} results for {len(tickets)} items")
         for ticket, result in zip(tickets, results, strict=True):

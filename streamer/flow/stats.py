@@ -1,13 +1,50 @@
-"""What a run cost, stage by stage: counts, seconds busy (processor and wall), deepest queue."""
+"""What a run cost, stage by stage: counts, seconds busy (processor and wall), deepest queue; spread of single calls."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 Clock: TypeAlias = Callable[[], float]
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # a frame of 25 a second has 0.04
+ITEMS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+
+
+class Distribution:
+    """How often values fell at or below each of `bounds` (rising), and their sum. One thread adds, any may read."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.total = 0.0
+        self._counts = [0] * (len(self.bounds) + 1)
+
+    def add(self, value: float) -> None:
+        self._counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def cumulative(self) -> list[int]:
+        """How many values were at or below each bound; the last number, one more than bounds, is all of them."""
+        return list(accumulate(self._counts))
+
+
+@dataclass(slots=True)
+class Load:
+    """What a stage without an end has done so far, call by call, and how many items wait before it just now."""
+
+    stage: str
+    source: str = ""  # what it is alone for; empty: it serves all
+    waiting: int = 0
+    seconds: Distribution = field(default_factory=lambda: Distribution(SECONDS))  # wall time of a call
+    items: Distribution = field(default_factory=lambda: Distribution(ITEMS))  # of a call
+
+    def note(self, seconds: float, items: int) -> None:
+        """A call that took so long for so many items."""
+        self.seconds.add(seconds)
+        self.items.add(items)
 
 
 @dataclass(slots=True)

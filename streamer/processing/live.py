@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 
 from streamer.config import Config
 from streamer.errors import StoreError
+from streamer.flow.stats import Load
 from streamer.items import Event
 from streamer.library import Library
 from streamer.models.base import sure_score
@@ -96,6 +97,10 @@ class Live:
     def health(self) -> list[Health]:
         """Every camera's."""
         return [c.health() for c in self.cameras]
+
+    def loads(self) -> list[Load]:
+        """What every stage costs, call by call, and what waits before it."""
+        return [*(c.load for c in self.cameras), self._detector.load(), *self._identify.loads()]
 
     @property
     def running(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from streamer.flow.stats import Load
 from streamer.items import Frame, Gap, Track
 from streamer.processing.live_identity import Inbox
 from streamer.processing.live_sharing import Numbers
@@ -58,6 +59,7 @@ class Watched:
     ) -> None:  # fmt: skip
         self.name, self.source, self.record, self.follow = name, source, record, follow
         self.problem = ""  # why it was given up
+        self.load = Load("follow", name)
         self.lags: deque[float] = deque(maxlen=4_000)  # s from arrival to the end of processing, of the last frames
         self._first, self._inbox, self._teller, self._numbers = first, inbox, teller, numbers
         self._position = position  # how far it was seen by an earlier run
@@ -134,7 +136,9 @@ class Watched:
         if frame.epoch != self._epoch:
             self._connected(frame)
         frame = replace(frame, index=frame.index + self._first, source=self.name)
+        started = time.monotonic()
         self._end(self.follow.process([frame]))
+        self.load.note(time.monotonic() - started, 1)
         self.follow.cuts.clear()  # of no use here, and for ever
         seen = [
             Seen(self._number(number, frame.time), box, score, None)

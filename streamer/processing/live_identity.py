@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from streamer.errors import StoreError
+from streamer.flow.stats import Load
 from streamer.items import Event, Gap, Track
 from streamer.library.machine import vectors_from
 from streamer.models.base import certain_score
@@ -100,6 +101,7 @@ class Identify:
         self.embedder = RememberingEmbedder(models.embedder)
         self._certain = certain_score(models.detector)
         self.quality = None if models.quality is None else RememberingQuality(models.quality)
+        self._load, self._writing = Load("identify"), Load("write")
         self._embeds: dict[int, GrowingEmbed] = {}
         self._pending: dict[int, tuple[int, Track]] = {}
         self._vectors: dict[int, Any] = {}
@@ -142,6 +144,11 @@ class Identify:
 
         return self.ask(errand)
 
+    def loads(self) -> tuple[Load, Load]:
+        """What recognising and writing down cost so far, and how many tracks wait for each."""
+        self._load.waiting, self._writing.waiting = len(self.inbox.tracks), len(self._pending)
+        return self._load, self._writing
+
     @property
     def lost(self) -> int:
         """Tracks given up because the store could not be written for long."""
@@ -177,7 +184,9 @@ class Identify:
         for source, told in infos.items():
             self._guarded(partial(self._store.describe_live, source, *told))
         if batch:
+            began = time.monotonic()
             self._identify(batch)
+            self._load.note(time.monotonic() - began, len(batch))
         while self._errands:
             self._run_errand(*self._errands.popleft())
         now = time.monotonic()
@@ -228,6 +237,7 @@ class Identify:
             vectors=self._vectors, state=state,
         ))  # fmt: skip
         end = time.monotonic()
+        self._writing.note(end - now, len(self._pending))
         self._commit_at = end + COMMIT_EVERY
         if not ok:
             self._shed()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from streamer.flow.batcher import Batcher
+from streamer.flow.stats import Load
 from streamer.items import F32, U8, Faces, Picture, Track
 from streamer.stages import Embed
 
@@ -31,6 +32,10 @@ class SharedDetector:
     def detect_pictures(self, pictures: Sequence[Picture], sizes: Sequence[tuple[int, int]]) -> list[Faces]:
         """See streamer.models.base; waits for its turn."""
         return self._batcher.submit_many(list(zip(pictures, sizes, strict=True)))
+
+    def load(self) -> Load:
+        """What its calls cost, how many pictures they held, and how many wait."""
+        return self._batcher.load()
 
     def close(self) -> None:
         """Ends its thread."""

@@ -16,8 +16,9 @@ from starlette.routing import Route
 
 from pipelines.live.sinks import Figures
 from pipelines.live.web.board import Board
-from pipelines.live.web.metrics import CONTENT_TYPE, exposition
+from pipelines.live.web.metrics import CONTENT_TYPE, Exposition
 from streamer.errors import StreamerError
+from streamer.flow.stats import Load
 from streamer.presence import parse_key
 
 STATIC = Path(__file__).resolve().parent / "static"
@@ -31,8 +32,15 @@ Decide = Callable[[str, dict[str, Any]], dict[str, Any]]  # (what, arguments) ->
 class Page:
     """The application. `decide` passes a person's word on to the library; None makes the page read-only."""
 
-    def __init__(self, board: Board, decide: Decide | None, sinks: Callable[[], Sequence[Figures]]) -> None:
+    def __init__(
+        self,
+        board: Board,
+        decide: Decide | None,
+        sinks: Callable[[], Sequence[Figures]],
+        loads: Callable[[], Sequence[Load]] = tuple,
+    ) -> None:
         self.board, self.decide, self.sinks = board, decide, sinks
+        self.exposition = Exposition(board, sinks, loads)
 
     def app(self) -> Starlette:
         return Starlette(
@@ -67,7 +75,7 @@ class Page:
         return PlainTextResponse("ready\n" if ready else "no camera is live\n", 200 if ready else 503)
 
     async def metrics(self, request: Request) -> Response:
-        return Response(exposition(self.board, self.sinks()), media_type=CONTENT_TYPE)
+        return Response(self.exposition.text(), media_type=CONTENT_TYPE)
 
     async def state(self, request: Request) -> Response:
         told = await run_in_threadpool(self.board.state)

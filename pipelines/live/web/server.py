@@ -17,6 +17,7 @@ from typing import Any
 from pipelines.live.sinks import Figures
 from pipelines.live.web.board import Board
 from streamer.errors import ConfigError
+from streamer.flow.stats import Load
 
 PORT = 8765
 FIRST_BYTE = 10.0  # s a connection may stay without a whole request
@@ -74,6 +75,7 @@ class PageServer:
         board: Board,
         decide: Callable[[str, dict[str, Any]], dict[str, Any]] | None = None,
         sinks: Callable[[], Sequence[Figures]] = tuple,
+        loads: Callable[[], Sequence[Load]] = tuple,
     ) -> None:
         try:
             import uvicorn
@@ -87,7 +89,7 @@ class PageServer:
         self._socket = _bound(serve.host, serve.port)
         self.port = int(self._socket.getsockname()[1])
         app = Guard(
-            Page(board, decide, sinks).app(), token=serve.token, hosts=self._hosts(), secure=serve.secure,
+            Page(board, decide, sinks, loads).app(), token=serve.token, hosts=self._hosts(), secure=serve.secure,
             clock=time.monotonic,
         )  # fmt: skip
         config = uvicorn.Config(

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.live.announcer import Announcer, Corrections
 from pipelines.live.web.board import Board
+from streamer.flow.stats import Load
 from streamer.items import Assigned, Gap
 from streamer.presence import Rules
 from streamer.testing import Actor, Scene, Shot
@@ -30,6 +31,7 @@ class Run:
         self.frames = list(scene.frames())
         self.decided: list[tuple[str, dict[str, Any]]] = []
         self.names: dict[int, str] = {}
+        self.load = Load("identify")
         self._seq = 0
 
     def step(self, *people: int, camera: str | None = None, seconds: float = 0.2) -> None:

@@ -64,7 +64,7 @@ def run() -> Run:
 
 @pytest.fixture
 def page(run: Run) -> Iterator[PageServer]:
-    made = PageServer(Serve(listen="127.0.0.1:0"), run.board, run.decide, list)
+    made = PageServer(Serve(listen="127.0.0.1:0"), run.board, run.decide, list, lambda: [run.load])
     yield made
     made.close()
 
@@ -194,7 +194,8 @@ def test_ready_is_only_who_has_a_live_camera(client: Client, run: Run) -> None:
 
 
 def test_metrics_are_what_prometheus_reads(client: Client) -> None:
-    parser = pytest.importorskip("prometheus_client.parser", reason="prometheus-client is not installed")
+    from prometheus_client import parser
+
     text = client.ask("/metrics")[2].decode()
     found = {(s.name, *sorted(s.labels.items())): s.value for f in parser.text_string_to_metric_families(text)
              for s in f.samples}  # fmt: skip
@@ -204,6 +205,23 @@ def test_metrics_are_what_prometheus_reads(client: Client) -> None:
     assert found["whowhen_people_present", ("source", "hall")] == 2
     assert found["whowhen_tracks_active", ("source", "yard <b>&")] == 0
     assert found["whowhen_notices_total", ("type", "enter")] == 2
+    assert found["process_open_fds",] > 0
+
+
+def test_metrics_tell_what_every_stage_costs(client: Client, run: Run) -> None:
+    from prometheus_client import parser
+
+    for seconds, items in ((0.004, 1), (0.3, 9)):
+        run.load.note(seconds, items)
+    run.load.waiting = 3
+    families = {f.name: f for f in parser.text_string_to_metric_families(client.ask("/metrics")[2].decode())}
+    seconds = {s.labels.get("le"): s.value for s in families["whowhen_stage_seconds"].samples}
+    assert families["whowhen_stage_seconds"].type == "histogram"
+    assert (seconds["0.002"], seconds["0.005"], seconds["0.5"], seconds["+Inf"]) == (0, 1, 2, 2)
+    assert {s.value for s in families["whowhen_stage_batch"].samples if s.name.endswith("_sum")} == {10}
+    assert [(s.labels, s.value) for s in families["whowhen_stage_waiting"].samples] == [
+        ({"stage": "identify", "source": ""}, 3)
+    ]
 
 
 class Stream:
