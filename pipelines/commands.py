@@ -7,6 +7,20 @@ from typing import Annotated
 
 import typer
 
+from pipelines.terminal.options import (
+    ConfigFile,
+    Device,
+    Formats,
+    Json,
+    KeepUnnamed,
+    Models,
+    OwnLibrary,
+    Preset,
+    Quiet,
+    Settings,
+    ordered,
+)
+
 app = typer.Typer(
     name="whowhen",
     help="Who appears when: finds, follows and groups the faces of videos and cameras.",
@@ -18,18 +32,6 @@ app = typer.Typer(
 config_app = typer.Typer(help="Show the options, their values and where each came from.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
-Models = Annotated[
-    str,
-    typer.Option(
-        "--models", "-m", envvar="WHOWHEN_PACK", help="Model pack: a registered name, a pack.yaml, or its folder."
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, tensorrt or openvino.")]
-Preset = Annotated[str, typer.Option(help="fast, balanced or accurate.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="A YAML file with options.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="One option: section.key=value. Repeat for more.")]
-LibraryFile = Annotated[Path | None, typer.Option("--library", "-l", help="People library (default: OUT/people.db).")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, progress as JSON lines on stderr.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
@@ -56,45 +58,29 @@ def run(
     sources: Annotated[list[str], typer.Argument(help="Video files, folders, globs, animated GIFs.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
     models: Models = "open",
-    library: LibraryFile = None,
+    library: OwnLibrary = None,
     device: Device = "auto",
     preset: Preset = "balanced",
     config: ConfigFile = None,
     settings: Settings = None,
-    formats: Annotated[
-        list[str] | None, typer.Option("--format", "-f", help="More formats, with commas, or all.")
-    ] = None,
+    formats: Formats = None,
     force: Annotated[bool, typer.Option(help="Do finished files again.")] = False,
-    keep_unnamed: Annotated[
-        str, typer.Option(help="Erase people nobody named this long after they were last seen: 30d, 12h.")
-    ] = "",
+    keep_unnamed: KeepUnnamed = "",
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Files read at a time; the result is the same.")] = 1,
     inline: Annotated[bool, typer.Option(help="One thread, same result (for debugging).")] = False,
-    as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on stdout, progress as JSON lines on stderr.")
+    ] = False,
+    quiet: Quiet = False,
 ) -> int:
     """Find out who appears when in video files."""
     from pipelines import file
     from pipelines.terminal.interruption import Interruption
     from pipelines.terminal.progress import Progress
-    from streamer.config import load
-    from streamer.library.retention import duration
-    from streamer.reports import formats_of
 
     style = "none" if quiet else "json" if as_json else "auto"
-    job = file.Job(
-        sources=tuple(sources),
-        out=out,
-        library=library or out / "people.db",
-        models=models,
-        device=device,
-        config=load(preset, config, tuple(settings or ())),
-        formats=tuple(formats_of(formats or ())),
-        force=force,
-        jobs=jobs,
-        inline=inline,
-        keep_unnamed=duration(keep_unnamed) if keep_unnamed else None,
-    )
+    told = ordered(out, library, models, device, preset, config, settings, formats, keep_unnamed)
+    job = file.Job(sources=tuple(sources), force=force, jobs=jobs, inline=inline, **told)
     with Interruption() as stop, Progress(style) as progress:
         result = file.run(job, progress, stop)
     file.tell(result, as_json=as_json)
@@ -106,42 +92,25 @@ def watch(
     cameras: Annotated[list[str], typer.Argument(help="A cameras file (YAML), or addresses: rtsp://..., /dev/video0.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the reports.")] = Path("watch_out"),
     models: Models = "open",
-    library: LibraryFile = None,
+    library: OwnLibrary = None,
     device: Device = "auto",
     preset: Preset = "balanced",
     config: ConfigFile = None,
     settings: Settings = None,
-    formats: Annotated[
-        list[str] | None, typer.Option("--format", "-f", help="More formats, with commas, or all.")
-    ] = None,
+    formats: Formats = None,
     duration: Annotated[float | None, typer.Option(min=0.0, help="Seconds to watch (default: until stopped).")] = None,
-    keep_unnamed: Annotated[
-        str, typer.Option(help="Erase people nobody named this long after they were last seen: 30d, 12h.")
-    ] = "",
+    keep_unnamed: KeepUnnamed = "",
     serve: Annotated[bool, typer.Option("--serve", help="Show the live page, on this machine only.")] = False,
     listen: Annotated[str | None, typer.Option(help="HOST:PORT of the live page (--serve is meant too).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object on stdout.")] = False,
+    as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No lines about the cameras.")] = False,
 ) -> int:
     """Watch live cameras: who comes and goes, all of them into one people library."""
     from pipelines.live import job
-    from streamer.config import load
-    from streamer.library.retention import duration as duration_of
-    from streamer.reports import formats_of
 
-    wanted = job.Job(
-        cameras=tuple(cameras),
-        out=out,
-        library=library or out / "people.db",
-        models=models,
-        device=device,
-        config=load(preset, config, tuple(settings or ())),
-        formats=tuple(formats_of(formats or ())),
-        duration=duration,
-        quiet=quiet,
-        keep_unnamed=duration_of(keep_unnamed) if keep_unnamed else None,
-        serve={"listen": listen} if listen else {} if serve else None,
-    )
+    told = ordered(out, library, models, device, preset, config, settings, formats, keep_unnamed)
+    page = {"listen": listen} if listen else {} if serve else None
+    wanted = job.Job(cameras=tuple(cameras), duration=duration, quiet=quiet, serve=page, **told)
     result = job.run(wanted)
     job.tell(result, as_json=as_json)
     return result.code
@@ -171,7 +140,9 @@ def demo(
     from streamer.models import packs
 
     clip = out / "demo.mp4"
-    job = file.Job((str(clip),), out, out / "people.db", models, device, load())
+    job = file.Job(
+        sources=(str(clip),), out=out, library=out / "people.db", models=models, device=device, config=load()
+    )
     file.check(job)
     composed = compose(clip, packs.build(packs.load_pack(models), device).detector)
     with Interruption() as stop, Progress() as progress:
@@ -202,7 +173,7 @@ def bench(
     preset: Preset = "balanced",
     settings: Settings = None,
     naive: Annotated[str, typer.Option(help="The loop: insightface's FaceAnalysis, own, or auto.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object on stdout.")] = False,
+    as_json: Json = False,
 ) -> None:
     """What the loop everybody writes costs here, and what this does, side by side, stage by stage."""
     from pipelines import bench

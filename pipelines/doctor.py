@@ -11,10 +11,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-import typer
-
+from pipelines.terminal.options import Json
 from streamer.errors import StreamerError
 
 State = Literal["ok", "warning", "problem"]
@@ -275,7 +274,7 @@ def _line(error: BaseException) -> str:
 
 
 def doctor(
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    json: Json = False,
 ) -> int:
     """Check this installation: runtimes, devices, models, codecs, folders. Exit code 1 where something is wrong."""
     checks = examine()

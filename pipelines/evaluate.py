@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.terminal.options import Json
 from streamer.errors import SourceError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ COLUMNS = (
 def evaluate(
     out: Annotated[Path, typer.Argument(help="Output folder of a run: of one source, or with one folder per source.")],
     truth: Annotated[Path, typer.Option("--truth", "-t", help="Label folder, boxes file (video.csv) or RTTM file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: Json = False,
 ) -> int:
     """Score a finished run: B-cubed, pairwise F, NMI, WCP, people, recall, two faces of one person at a time."""
     found = score_folder(out, truth)

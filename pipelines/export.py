@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.people.libraries import Json, opened
+from pipelines.people.libraries import opened
+from pipelines.terminal.options import Json
 from pipelines.terminal.tables import as_json as print_json
 from pipelines.terminal.tables import show
 from streamer.errors import ConfigError

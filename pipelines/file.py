@@ -8,15 +8,14 @@ import sys
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.terminal.exits import DONE, SOME_FAILED, WARNING, exit_code
 from pipelines.terminal.interruption import Interruption
+from pipelines.terminal.options import Order
 from pipelines.terminal.progress import Progress
 from pipelines.terminal.tables import counted, inert
-from streamer.config import Config
 from streamer.errors import ConfigError, SourceError, StoreError, StreamerError
 from streamer.processing.file import Done
 
@@ -24,19 +23,12 @@ if TYPE_CHECKING:
     from streamer.library import Library
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(Order):
     """What `whowhen run` was asked to do."""
 
     sources: tuple[str, ...]
-    out: Path
-    library: Path
-    models: str = "open"
-    device: str = "auto"
-    config: Config = field(default_factory=Config)
-    formats: tuple[str, ...] = ()
     force: bool = False
-    keep_unnamed: timedelta | None = None  # people without a name are erased this long after they were last seen
     jobs: int = 1  # sources read and followed at a time; the result is the same
     inline: bool = False  # one thread instead of one per stage; the result is the same
 

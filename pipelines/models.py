@@ -11,10 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.terminal.options import Json
+
 app = typer.Typer(help="Model packs: list, show, fetch, verify, import.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="A registered name, a pack.yaml, or a folder with one.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 NOT_WHOLE = 4  # exit code: a model is missing or another than pinned
 
 

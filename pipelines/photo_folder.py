@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipelines.terminal.options import Device, Json, Models, OwnLibrary, Quiet
 from streamer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,21 +40,17 @@ class SortedFace:
 def photos(
     folder: Annotated[Path, typer.Argument(help="A folder of pictures, with sub-folders or without.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
-    models: Annotated[
-        str, typer.Option("--models", "-m", envvar="WHOWHEN_PACK", help="Model pack: a name, a pack.yaml, a folder.")
-    ] = "open",
-    library: Annotated[
-        Path | None, typer.Option("--library", "-l", help="People library (default: OUT/people.db).")
-    ] = None,
+    models: Models = "open",
+    library: OwnLibrary = None,
     truth: Annotated[
         str, typer.Option(help="Score against names: none, folders (ann/1.jpg), names (ann_001.jpg) or auto.")
     ] = "none",
     copy: Annotated[bool, typer.Option("--copy", help="Copy the pictures instead of linking to them.")] = False,
     at_least: Annotated[int, typer.Option(help="A folder for people on so many photos, no others.", min=1)] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, tensorrt or openvino.")] = "auto",
+    device: Device = "auto",
     force: Annotated[bool, typer.Option(help="Look for faces again though nothing has changed.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> int:
     """Sort a folder of pictures by person: person folders, report.html, photos.csv and a people library."""
     from pipelines.terminal.progress import Progress

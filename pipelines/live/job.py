@@ -8,16 +8,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from pipelines.live import attendance
 from pipelines.live.cameras import apply_options, read_cameras
 from pipelines.terminal.exits import DONE, SOME_FAILED, UNREADABLE
 from pipelines.terminal.interruption import Interruption
+from pipelines.terminal.options import Order
 from pipelines.terminal.tables import counted
-from streamer.config import Config
 from streamer.errors import StoreError
 from streamer.items import Event, Frame, Gap
 from streamer.sources.address import holds_password
@@ -33,20 +31,13 @@ REPORTS = 2.5  # s of it that are kept for the reports
 FORMATS = ("appearances", "people", "run", "html")  # a row per frame of a whole week is nobody's report
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(Order):
     """What `whowhen watch` was asked to do."""
 
     cameras: tuple[str, ...]
-    out: Path
-    library: Path
-    models: str = "open"
-    device: str = "auto"
-    config: Config = field(default_factory=Config)
-    formats: tuple[str, ...] = ()
     duration: float | None = None
     quiet: bool = False
-    keep_unnamed: timedelta | None = None  # people without a name are erased this long after they were last seen
     serve: Mapping[str, Any] | None = None  # the live page is wanted, with these options before those of the file
 
 

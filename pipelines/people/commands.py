@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.people.libraries import DEFAULT, Json, LibraryFile, Who, opened
+from pipelines.people.libraries import DEFAULT, LibraryFile, Who, opened
+from pipelines.terminal.options import Json
 from pipelines.terminal.tables import as_json as write_json
 from pipelines.terminal.tables import clock, inert, place, remark, show
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.people import libraries
-from pipelines.people.libraries import DEFAULT, Device, Json, LibraryFile, Models, opened, opened_for
+from pipelines.people.libraries import DEFAULT, LibraryFile, Models, opened, opened_for
+from pipelines.terminal.options import Device, Json
 from pipelines.terminal.tables import as_json as write_json
 from pipelines.terminal.tables import clock, inert, remark, show
 from streamer.errors import ConfigError, SourceError, StoreError

@@ -19,11 +19,9 @@ LibraryFile = Annotated[
     ),
 ]
 Who = Annotated[str, typer.Argument(help="A person: number or name (a beginning will do).")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Models = Annotated[
     str, typer.Option("--models", "-m", envvar="WHOWHEN_PACK", help="Model pack the library was made with.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, tensorrt or openvino.")]
 DEFAULT = Path("people.db")
 
 

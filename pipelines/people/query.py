@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.people.libraries import DEFAULT, Json, LibraryFile, opened
+from pipelines.people.libraries import DEFAULT, LibraryFile, opened
+from pipelines.terminal.options import Json
 from pipelines.terminal.tables import as_json as write_json
 from pipelines.terminal.tables import clock, remark, show
 from streamer.errors import ConfigError

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelines.people import libraries
-from pipelines.people.libraries import DEFAULT, Json, LibraryFile, Models, opened
+from pipelines.people.libraries import DEFAULT, LibraryFile, Models, opened
+from pipelines.terminal.options import Json
 from pipelines.terminal.tables import as_json as write_json
 from pipelines.terminal.tables import inert, place, remark, show
 

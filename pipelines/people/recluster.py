@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.people import libraries
-from pipelines.people.libraries import DEFAULT, Device, Json, LibraryFile, Models, opened
+from pipelines.people.libraries import DEFAULT, LibraryFile, Models, opened
+from pipelines.terminal.options import Device, Json
 from pipelines.terminal.tables import as_json as write_json
 from pipelines.terminal.tables import remark, show
 from streamer.errors import ConfigError

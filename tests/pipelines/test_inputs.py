@@ -285,7 +285,7 @@ def test_an_output_folder_for_reading_only_is_refused_before_any_work(clip: Path
             os.seteuid(65_534)
         try:
             with pytest.raises(ConfigError, match=r"results cannot be written there \(Permission denied\)"):
-                check(Job((str(clip),), Path(folder), Path(folder) / "people.db"))
+                check(Job(sources=(str(clip),), out=Path(folder), library=Path(folder) / "people.db"))
         finally:
             os.seteuid(who)
             Path(folder).chmod(0o755)

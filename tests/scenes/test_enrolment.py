@@ -39,9 +39,12 @@ def test_every_listed_photo_names_the_right_person_and_the_absent_one_nobody(
         listed = list(csv.DictReader(text))
     videos = sorted({r["video"] for r in listed})
     job = file.Job(
-        tuple(str(shared_data / "videos" / v) for v in videos), tmp_path / "out", tmp_path / "people.db",
-        models=str(shared_models), inline=True,
-    )  # fmt: skip
+        sources=tuple(str(shared_data / "videos" / v) for v in videos),
+        out=tmp_path / "out",
+        library=tmp_path / "people.db",
+        models=str(shared_models),
+        inline=True,
+    )
     file.run(job, Progress("none"))
     loaded = libraries.load(str(shared_models), "cpu")
     pair = loaded.embedder.thresholds.pair

@@ -36,7 +36,7 @@ def cut(video: Path, folder: Path) -> tuple[list[Path], float]:
 
 
 def run(out: Path, sources: list[Path], models: Path) -> file.Result:
-    job = file.Job(tuple(map(str, sources)), out, out / "people.db", models=str(models))
+    job = file.Job(sources=tuple(map(str, sources)), out=out, library=out / "people.db", models=str(models))
     return file.run(job, Progress("none"))
 
 
