@@ -254,7 +254,10 @@ def cut(image: U8, box: Sequence[float] | F32, margin: float = 0.4, size: int = 
     if scale >= 1:
         return piece.copy()
     wide, high = max(1, round(piece.shape[1] * scale)), max(1, round(piece.shape[0] * scale))
-    small: U8 = cv2.resize(piece, (wide, high), interpolation=cv2.INTER_AREA)
+    while min(piece.shape[1] - 2 * wide, piece.shape[0] - 2 * high) >= 0:  # from 648 pixels 0.23 ms, at one go 1.7
+        half = piece.shape[1] // 2, piece.shape[0] // 2
+        piece = cv2.resize(piece[: 2 * half[1], : 2 * half[0]], half, interpolation=cv2.INTER_AREA)
+    small: U8 = cv2.resize(piece, (wide, high), interpolation=cv2.INTER_LINEAR)
     return small
 
 

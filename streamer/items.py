@@ -85,6 +85,14 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a frame to look for faces in: `box` in displayed pixels, `shrink` times as fine as the whole frame."""
+
+    box: tuple[float, float, float, float]
+    shrink: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Faces:
     """The faces of one frame as columns; all arrays share the first axis n (0 is fine)."""
 

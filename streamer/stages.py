@@ -16,8 +16,8 @@ from streamer.clustering.base import Clusterer
 from streamer.clustering.calibrate import SelfCalibration
 from streamer.crops import align, complete_landmarks, cut, head_pose, rate_face, sharpness
 from streamer.items import F32, Event, Faces, FaceSample, Frame, Track, Tracklet
-from streamer.models.base import Detector, Embedder, Quality
-from streamer.tracking.base import ShotDetector, Stride, Tracker
+from streamer.models.base import Detector, Embedder, PartDetector, Quality
+from streamer.tracking.base import Following, ShotDetector, Stride, Tracker
 from streamer.tracking.relations import Relations
 from streamer.tracking.split import split_mixed
 from streamer.tracking.stride import RecallCheck
@@ -35,8 +35,8 @@ GATE = 0.3  # the clusterer's: below it a track may join somebody but makes nobo
 class Follow:
     """Frames in, finished tracks out: cuts, the detector where it is due, tracks, and crops of their best faces.
 
-    With `check`, the detector also looks at a few frames where it was not due; those faces are only compared with the
-    tracks, to tell what looking rarely cost.
+    A detector that takes parts is shown only the part of a frame that the stride wants. With `check`, it also looks at
+    a few frames where it was not due; those faces are only compared with the tracks, to tell what looking rarely cost.
     """
 
     detector: Detector
@@ -60,8 +60,9 @@ class Follow:
                 self.cuts.append(frame.time)
                 yield from self._ended(self.tracker.cut())
             self.frames += 1
-            due = self.stride.due(frame, is_cut, self.tracker.following())
-            found = self._look(frame) if due else None
+            following = self.tracker.following()
+            due = self.stride.due(frame, is_cut, following)
+            found = self._look(frame, is_cut, following) if due else None
             yield from self._ended(self.tracker.update(frame, found))
             if found is not None:
                 self._sample(frame, found)
@@ -76,8 +77,13 @@ class Follow:
             self.check.add(tracks)
         return tracks
 
-    def _look(self, frame: Frame) -> Faces:
-        found = self._detect(frame)
+    def _look(self, frame: Frame, is_cut: bool, following: Following) -> Faces:
+        found, detector = None, self.detector
+        if isinstance(detector, PartDetector) and detector.takes_parts:
+            across = detector.input_size(frame.width, frame.height)[0]
+            if part := self.stride.part(frame, is_cut, following, across):
+                found = detector.detect_part(frame.picture, (frame.width, frame.height), part)
+        found = self._detect(frame) if found is None else found
         self.looks += 1
         self.faces += len(found)
         return found

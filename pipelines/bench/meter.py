@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from streamer.models.base import PartDetector
+
 
 @dataclass(slots=True)
 class Meter:
@@ -27,13 +29,13 @@ class Meter:
             self.seconds[name] += time.process_time() - began  # type: ignore[assignment]
             self.calls[name] += 1
 
-    def wrapped(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        """`call`, measured; an item of its first argument counts as a call."""
+    def wrapped(self, name: str, call: Callable[..., Any], single: bool = False) -> Callable[..., Any]:
+        """`call`, measured; an item of its first argument counts as a call, or all of it where it is a `single` one."""
 
         def measured(items: Any, *rest: Any) -> Any:
             with self(name):
                 out = call(items, *rest)
-            self.calls[name] += len(items) - 1
+            self.calls[name] += 0 if single else len(items) - 1
             return out
 
         return measured
@@ -44,6 +46,9 @@ def metered(models: Any, meter: Meter) -> Any:
     detector, embedder, quality = (copy.copy(m) for m in (models.detector, models.embedder, models.quality))
     detector.detect = meter.wrapped("detect", detector.detect)
     detector.detect_pictures = meter.wrapped("detect", detector.detect_pictures)
+    if isinstance(detector, PartDetector):
+        part: Any = detector
+        part.detect_part = meter.wrapped("detect", part.detect_part, single=True)
     embedder.embed = meter.wrapped("embed", embedder.embed)
     if quality is not None:
         quality.rate = meter.wrapped("rate faces", quality.rate)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from streamer.items import F32, U8, Faces, Picture
+from streamer.items import F32, U8, Faces, Part, Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,20 @@ class Detector(Protocol):
 
     def detect_pictures(self, pictures: Sequence[Picture], sizes: Sequence[tuple[int, int]]) -> list[Faces]:
         """Like `detect`, from lazy pictures with their displayed (w, h); looks at no more pixels than needed."""
+        ...
+
+
+@runtime_checkable
+class PartDetector(Detector, Protocol):
+    """A detector that can be shown a part of a frame, for less. Optional: others are always shown whole frames."""
+
+    @property
+    def takes_parts(self) -> bool:
+        """Whether that is worth it on this device."""
+        ...
+
+    def detect_part(self, picture: Picture, size: tuple[int, int], part: Part) -> Faces:
+        """The faces in a part of a picture, in pixels of its displayed (w, h); those its edge cuts are left out."""
         ...
 
 

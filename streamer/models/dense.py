@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from streamer.errors import ConfigError
 from streamer.geometry import iou
-from streamer.items import F32, U8, ArrayPicture, Faces, Picture
+from streamer.items import F32, U8, ArrayPicture, Faces, Part, Picture
 from streamer.models.onnx import Session
+from streamer.models.parts import cut_part
 from streamer.models.pixels import Pixels
 
 Array = NDArray[Any]
@@ -109,6 +110,19 @@ class DenseDetector(ABC):
     def detect_pictures(self, pictures: Sequence[Picture], sizes: Sequence[tuple[int, int]]) -> list[Faces]:
         """The faces of each picture in pixels of its displayed (w, h); only the network's size is converted."""
         return self._detect([p.scaled for p in pictures], sizes)
+
+    @property
+    def takes_parts(self) -> bool:
+        """Whether `detect_part` is worth asking: a card, and a compiled graph, want one shape."""
+        return self.session.on_cpu and self._fixed is None
+
+    def detect_part(self, picture: Picture, size: tuple[int, int], part: Part) -> Faces:
+        """The faces in a part of a picture, in pixels of its displayed (w, h); those its edge cuts are left out."""
+        image = picture.scaled(*self.input_size(*size))
+        piece, place = cut_part(image, part, size, STRIDE)
+        height, width = piece.shape[:2]
+        found = self._back(self._run([piece], width, height)[0], (width, height), (width, height))
+        return place.back(found)
 
     def _detect(self, readers: Sequence[Callable[[int, int], U8]], sizes: Sequence[tuple[int, int]]) -> list[Faces]:
         found: list[Faces] = [Faces.none()] * len(readers)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from streamer.errors import ConfigError, ModelError
 from streamer.geometry import area
-from streamer.items import F32, U8, Faces
+from streamer.items import F32, U8, Faces, Part, Picture
 from streamer.models.onnx import Session
+from streamer.models.parts import cut_part
 from streamer.models.pixels import Pixels
 from streamer.models.single import SinglePicture
 
@@ -120,6 +121,16 @@ class MTCNN(SinglePicture):
             found.append(scale)
             scale *= self.factor
         return found
+
+    @property
+    def takes_parts(self) -> bool:
+        """Whether `detect_part` is worth asking: a card wants few shapes."""
+        return all(s.on_cpu for s in self.sessions)
+
+    def detect_part(self, picture: Picture, size: tuple[int, int], part: Part) -> Faces:
+        """The faces in a part of a picture, in pixels of its displayed (w, h); those its edge cuts are left out."""
+        piece, place = cut_part(picture.scaled(*self.input_size(*size)), part, size)
+        return place.back(self._find(piece))
 
     def _find(self, image: U8) -> Faces:
         windows = self._propose(image)

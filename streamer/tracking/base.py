@@ -5,7 +5,8 @@ How a stage uses them, for every decoded frame in this order:
     cut = shots.is_cut(frame)
     ended = tracker.cut() if cut else []
     if stride.due(frame, cut, tracker.following()):
-        faces = detector.detect_pictures(...)[0]
+        part = stride.part(frame, cut, tracker.following(), across)  # only for detectors that take parts
+        faces = detector.detect_pictures(...)[0] if part is None else detector.detect_part(...)
         ended += tracker.update(frame, faces)
         for row in tracker.wanted(hopes):      # hopes: quality each face may reach at best, from size, pose and score
             tracker.keep(row, sample)          # only now is the face cut out and its sharpness measured
@@ -21,7 +22,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from streamer.items import F32, F64, I64, Faces, FaceSample, Frame, Track
+from streamer.items import F32, F64, I64, Faces, FaceSample, Frame, Part, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,12 @@ class ShotDetector(Protocol):
 
 
 class Stride(Protocol):
-    """`due(frame, cut, following)` is asked for every decoded frame, in order; True means: detect here."""
+    """`due(frame, cut, following)` is asked for every decoded frame, in order; True means: detect here, in `part`."""
 
     def due(self, frame: Frame, cut: bool, following: Following) -> bool: ...
+    def part(self, frame: Frame, cut: bool, following: Following, across: int) -> Part | None:
+        """What to look at in a frame that is due; None: all of it. `across`: its width in the network."""
+        ...
 
 
 class Tracker(Protocol):

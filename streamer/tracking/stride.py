@@ -1,4 +1,4 @@
-"""Where the detector looks: every k-th frame, with k following the content.
+"""When the detector looks: every k-th frame, with k following the content.
 
 Time between looks is kept in seconds, so that 12.5 frames per second, variable frame rates and dropped frames need no
 care, and rounded to frames by asking whether this frame is nearer to the wished time than the next one.
@@ -16,27 +16,31 @@ from numpy.typing import NDArray
 
 from streamer.errors import ConfigError
 from streamer.geometry import iou
-from streamer.items import F32, Faces, Frame, Track
+from streamer.items import F32, Faces, Frame, Part, Track
 from streamer.tracking.base import Following
+from streamer.tracking.view import Views
 
 WINDOWS = 1000  # stretches of time remembered for the report: beyond, neighbours are merged
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Seconds between two looks: with faces, without faces, at least; and how much may come and go from look to look
-    (share of the tracks followed) before the looks move closer together."""
+    """Seconds between two looks: with faces, without faces, at least, and at most (where for a while nobody came or
+    went); seconds between two looks at a whole frame; and how much may come and go from look to look (share of the
+    tracks followed) before the looks move closer together."""
 
     usual: float
     idle: float
     least: float
+    most: float
+    whole: float
     churn: float
 
 
 PRESETS = {
-    "fast": Preset(usual=0.32, idle=0.4, least=0.08, churn=0.20),
-    "balanced": Preset(usual=0.20, idle=0.25, least=0.0, churn=0.12),
-    "accurate": Preset(usual=0.0, idle=0.0, least=0.0, churn=0.0),
+    "fast": Preset(usual=0.32, idle=0.4, least=0.08, most=0.45, whole=0.9, churn=0.20),
+    "balanced": Preset(usual=0.20, idle=0.25, least=0.0, most=0.30, whole=0.6, churn=0.12),
+    "accurate": Preset(usual=0.0, idle=0.0, least=0.0, most=0.0, whole=0.0, churn=0.0),
 }
 
 
@@ -58,8 +62,9 @@ class StrideController:
     """Tells for every decoded frame whether the detector should look at it.
 
     Looks come closer together when faces move (never more than half a face's width between two), when tracks are short
-    lived or come and go, and at once after a cut; further apart while nobody is there. `fps_budget` bounds the looks
-    per second of video; a cut may run ahead of it, which is paid back afterwards.
+    lived or come and go, and at once after a cut; further apart while nobody is there or nobody comes and goes, when
+    most of them are at a part of the frame (`part`). `fps_budget` bounds the looks per second of video; a cut may run
+    ahead of it, which is paid back afterwards.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class StrideController:
             raise ConfigError(f"stride.fps_budget {fps_budget}: looks per second, above 0, are expected.")
         self.preset, self.fps_budget = str(preset), fps_budget
         self._rule = PRESETS[preset]
+        self.views = Views(self._rule.whole)
         self._interval = self._rule.usual
         self._previous: float | None = None  # time of the frame before
         self._frame_gap = 0.0
@@ -115,6 +121,12 @@ class StrideController:
         """Whether any frame may be left out."""
         return self._rule.usual > 0 or self.fps_budget is not None
 
+    def part(self, frame: Frame, cut: bool, following: Following, across: int) -> Part | None:
+        """What to look at in a frame that is due; None: all of it. While looks are closer together than usual they
+        are at whole frames: somebody comes or goes. `across` is the width a whole frame has in the network."""
+        calm = 0 < self._rule.usual <= self._interval
+        return self.views.part(frame, cut or not calm, following, across)
+
     def told(self) -> dict[str, Any]:
         """For the run's manifest and the report: how often each k was used, and stretches of time with their k."""
         ends = [*(w.start for w in self.windows[1:]), self._previous][: len(self.windows)]  # no frame, no window
@@ -122,6 +134,7 @@ class StrideController:
             "preset": self.preset,
             "fps_budget": self.fps_budget,
             "looks": self.looks,
+            "parts": self.views.parts,
             "frames": self.frames,
             "k": {str(k): n for k, n in sorted(self.histogram.items())},
             "windows": [
@@ -145,9 +158,9 @@ class StrideController:
         lives = [*following.lives, *following.detections.tolist()]
         short = len(following.lives) >= 4 and float(np.median(lives)) < 3
         if self._churn > rule.churn or short:
-            self._interval = max(rule.least, self._interval / 1.5, 1e-3)
+            self._interval = max(rule.least, min(rule.usual, self._interval) / 1.5, 1e-3)
         else:
-            self._interval = min(rule.usual, self._interval * 1.25)
+            self._interval = min(rule.most, self._interval * (1.25 if self._interval < rule.usual else 1.1))
 
     def _count(self, time: float) -> None:
         if not self.windows or time >= self.windows[-1].start + self._window:

@@ -43,13 +43,15 @@ def test_accurate_looks_at_every_frame() -> None:
     assert looks(StrideController(preset="accurate"), frames=30) == list(range(30))
 
 
-def test_balanced_looks_at_every_fifth_frame_of_a_quiet_scene() -> None:
-    assert looks(StrideController(), frames=26) == [0, 5, 10, 15, 20, 25]
+def test_balanced_begins_with_every_fifth_frame_and_slows_down_while_nobody_comes_or_goes() -> None:
+    found = looks(StrideController(), frames=80)
+    assert found[:3] == [0, 5, 10]
+    assert set(np.diff(found)[-4:]) <= {7, 8}  # 0.3 s
 
 
 @pytest.mark.parametrize(("fps", "k"), [(12.5, 2), (25, 5), (30, 6), (50, 10)])
 def test_looks_are_spaced_in_seconds(fps: float, k: int) -> None:
-    found = looks(StrideController(), fps=fps)
+    found = looks(StrideController(), lambda i: following(speed=2.5), fps=fps)  # half a width in 0.2 s
     assert set(np.diff(found)) <= {k, k + 1}
     assert found[1] == k or fps == 12.5
 
@@ -73,7 +75,7 @@ def test_coming_and_going_brings_looks_closer_and_quiet_apart_again() -> None:
     restless = lambda i: following(count=2, born=1) if i < 60 else following(count=2)  # noqa: E731
     found = np.array(looks(StrideController(), restless, frames=160))
     assert (np.diff(found[found < 60])[-5:] <= 2).all()
-    assert (np.diff(found[found > 100]) == 5).all()
+    assert set(np.diff(found[found > 110])) <= {7, 8}
 
 
 def test_short_lived_tracks_bring_looks_closer() -> None:
@@ -90,7 +92,7 @@ def test_an_empty_scene_is_still_scanned() -> None:
 def test_everybody_being_new_after_a_cut_is_no_unrest() -> None:
     stride = StrideController()
     seen = lambda i: following(born=1) if i in (1, 2, 3, 4, 5) else following()  # noqa: E731
-    assert looks(stride, seen, frames=16) == [0, 5, 10, 15]
+    assert looks(stride, seen, frames=16) == [0, 5, 10]
 
 
 def test_the_budget_bounds_looks_per_second() -> None:
@@ -106,7 +108,7 @@ def test_a_cut_runs_ahead_of_the_budget_and_is_paid_back() -> None:
 
 def test_what_was_done_where_is_told() -> None:
     stride = StrideController()
-    looks(stride, frames=501)
+    looks(stride, lambda i: following(speed=2.5), frames=501)
     assert stride.frames == 501
     assert stride.looks == 101
     assert stride.histogram == {5: 100}
