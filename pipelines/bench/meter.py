@@ -19,6 +19,7 @@ class Meter:
 
     seconds: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
+    running: set[str] = field(default_factory=set)
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
@@ -30,11 +31,20 @@ class Meter:
             self.calls[name] += 1
 
     def wrapped(self, name: str, call: Callable[..., Any], single: bool = False) -> Callable[..., Any]:
-        """`call`, measured; an item of its first argument counts as a call, or all of it where it is a `single` one."""
+        """`call`, measured; an item of its first argument counts as a call, or all of it where it is a `single` one.
+
+        What a measured call of the same name does inside is its own business, and not counted twice.
+        """
 
         def measured(items: Any, *rest: Any) -> Any:
-            with self(name):
-                out = call(items, *rest)
+            if name in self.running:
+                return call(items, *rest)
+            self.running.add(name)
+            try:
+                with self(name):
+                    out = call(items, *rest)
+            finally:
+                self.running.discard(name)
             self.calls[name] += 0 if single else len(items) - 1
             return out
 

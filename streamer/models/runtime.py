@@ -21,6 +21,7 @@ Array = NDArray[Any]
 Arrange = Callable[[list[Array], int], list[Array]]
 KINDS = ("auto", "cpu", "cuda", "tensorrt", "openvino")
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+BOUND = 8  # input shapes a network keeps memory on the card for: the five batch sizes, and a few frame shapes
 INSTALL_CPU = 'pip install "whowhen[cpu]"'
 INSTALL_GPU = 'pip uninstall -y onnxruntime && pip install "whowhen[gpu]"'
 
@@ -146,8 +147,11 @@ class RuntimeBackend:
         cache: Path | None = None,
         memory_mb: int | None = None,
         file: Path | None = None,
+        place: tuple[str, int] | None = None,
     ) -> None:
-        """`file` holds the same bytes: read from there, they are not kept twice and may refer to files beside it."""
+        """`file` holds the same bytes: read from there, they are not kept twice and may refer to files beside it.
+        `place` (kind, index) is where inputs are kept through an IOBinding: the card by default, and on a processor
+        nowhere, where it gains nothing."""
         ort = load_runtime()
         wanted = PROVIDERS[device.kind]
         if wanted not in ort.get_available_providers():
@@ -163,25 +167,44 @@ class RuntimeBackend:
                 f"device {device.kind} was asked for but {self.provider} would run. Check that the NVIDIA driver, "
                 'CUDA and cuDNN fit onnxruntime (pip install "whowhen[gpu]" brings them), or use --device cpu.'
             )
+        self._place = ("cuda", device.index) if place is None and device.kind != "cpu" else place
+        self._bound: dict[tuple[Any, ...], tuple[Any, dict[str, Any]]] = {}
         self.inputs = tuple(Tensor(i.name, _shape(i.shape), i.type) for i in self._session.get_inputs())
         self.outputs = tuple(Tensor(o.name, _shape(o.shape), o.type) for o in self._session.get_outputs())
 
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+        """The outputs for one call, in the order of `outputs`. Safe for several threads."""
+        if self._place is not None:
+            return self._run_bound(feeds, *self._place)
         out: list[Array] = self._session.run(None, dict(feeds))
         return out
 
-    def run_bound(self, feeds: Mapping[str, Array], device: str = "cpu", index: int = 0) -> list[Array]:
-        """Like `run`, through an IOBinding: inputs are placed on the device once, outputs fetched at the end."""
-        ort = load_runtime()
-        binding = self._session.io_binding()
-        for name, value in feeds.items():
-            placed = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value), device, index)
-            binding.bind_ortvalue_input(name, placed)
-        for out in self.outputs:
-            binding.bind_output(out.name, device, index)
+    def _run_bound(self, feeds: Mapping[str, Array], device: str, index: int) -> list[Array]:
+        """Through an IOBinding whose inputs stay on the device: a batch size that came before allocates nothing."""
+        key = tuple((name, value.shape, value.dtype.str) for name, value in feeds.items())
+        try:  # popped while in use: another thread makes its own
+            binding, placed = self._bound.pop(key)
+        except KeyError:
+            binding, placed = self._bind(feeds, device, index)
+        else:
+            for name, value in feeds.items():
+                placed[name].update_inplace(np.ascontiguousarray(value))
         self._session.run_with_iobinding(binding)
         fetched: list[Array] = binding.copy_outputs_to_cpu()
+        if len(self._bound) < BOUND:
+            self._bound[key] = binding, placed
         return fetched
+
+    def _bind(self, feeds: Mapping[str, Array], device: str, index: int) -> tuple[Any, dict[str, Any]]:
+        """A binding with these inputs on the device; outputs are made anew in every call."""
+        value_of = load_runtime().OrtValue.ortvalue_from_numpy
+        placed = {n: value_of(np.ascontiguousarray(v), device, index) for n, v in feeds.items()}
+        binding = self._session.io_binding()
+        for name, value in placed.items():
+            binding.bind_ortvalue_input(name, value)
+        for out in self.outputs:
+            binding.bind_output(out.name)
+        return binding, placed
 
 
 def _shape(dims: Sequence[Any]) -> tuple[int | None, ...]:

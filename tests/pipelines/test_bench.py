@@ -20,6 +20,16 @@ def test_a_meter_counts_the_items_of_a_batch() -> None:
     assert meter.calls["double"] == 3
 
 
+def test_what_a_measured_call_does_inside_is_not_counted_twice() -> None:
+    meter = Meter()
+    inner = meter.wrapped("detect", lambda items: list(items))
+    outer = meter.wrapped("detect", lambda items: inner(items))
+    part = meter.wrapped("detect", lambda picture, size: inner([picture]), single=True)
+    assert outer([1, 2]) == [1, 2]
+    assert part("four", 4) == ["four"]
+    assert meter.calls["detect"] == 3
+
+
 TOLD = {
     "frames": 100,
     "floors": {"decode": 1.0, "read": 1.05, "detect": 0.011, "session": 0.010},

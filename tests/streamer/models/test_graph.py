@@ -14,6 +14,7 @@ from streamer.errors import ModelError
 from streamer.models import graph
 from streamer.models.onnx import Session
 from streamer.models.pixels import Pixels
+from streamer.models.runtime import Device, RuntimeBackend
 from tests.streamer.models import tiny
 
 RNG = np.random.default_rng(0)
@@ -21,16 +22,7 @@ RNG = np.random.default_rng(0)
 
 def raw(model: bytes) -> Session:
     """The session of a model as it is, without any rewriting of ours."""
-    import onnxruntime as ort
-
-    from streamer.models import runtime as seam
-
-    backend = seam.RuntimeBackend.__new__(seam.RuntimeBackend)
-    backend._session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
-    backend.provider = "CPUExecutionProvider"
-    backend.inputs = tuple(seam.Tensor(i.name, (), i.type) for i in backend._session.get_inputs())
-    backend.outputs = ()
-    return Session(b"x", backend=backend)
+    return Session(b"x", backend=RuntimeBackend(model, Device("cpu")))
 
 
 def test_prelu_is_rewritten_bit_for_bit() -> None:
