@@ -25,6 +25,19 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A track that is over, as the library holds it, or a part of it that turned out to be somebody else."""
+
+    track: int
+    start: float
+    last: float  # of its frames
+    end: float  # half-open: one frame after the last
+    faces: int
+    score: float  # detector confidence and box (pixels) of the last
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """How one camera is doing. `since` is when `state` began; `frame_age` is seconds from arrival to pick-up."""
 
@@ -50,6 +63,11 @@ class Observer(Protocol):
 
     def ended(self, camera: str, track: int, end: float) -> None:
         """A track is over; `end` is its last real frame."""
+        ...
+
+    def kept(self, camera: str, parts: Sequence[Part]) -> None:
+        """A track that ended is in the library, in several parts where it was several people's: the first bears its
+        number, the others are told here first. Their identities follow."""
         ...
 
     def identities(self, events: Sequence[Event]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from pipelines.live.sinks import Sink
 from streamer.items import Event, Frame, Gap
 from streamer.presence import Notice, Presence, Rules
-from streamer.watching import Health, Seen
+from streamer.watching import Health, Part, Seen
 
 TICK_EVERY = 0.5  # s between two looks at who has left; absence times are in seconds
 
@@ -85,6 +85,10 @@ class Announcer:
     def ended(self, camera: str, track: int, end: float) -> None:
         with self._lock:
             self._tell(self._presence.ended(camera, track, end))
+
+    def kept(self, camera: str, parts: Sequence[Part]) -> None:
+        with self._lock:
+            self._tell(self._presence.kept(camera, parts, self._clock()))
 
     def identities(self, events: Sequence[Event]) -> None:
         with self._lock:

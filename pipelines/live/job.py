@@ -19,7 +19,7 @@ from pipelines.terminal.tables import counted
 from streamer.errors import StoreError
 from streamer.items import Event, Frame, Gap
 from streamer.sources.address import holds_password
-from streamer.watching import LIVE, Health, Seen
+from streamer.watching import LIVE, Health, Part, Seen
 
 BLOCKS = ("options", *attendance.BLOCKS)  # of the cameras file, beside `cameras`
 SAY_EVERY = 10.0  # s between two lines about one camera: a flapping one must not flood a log
@@ -65,6 +65,9 @@ class Console:
         return
 
     def ended(self, camera: str, track: int, end: float) -> None:
+        return
+
+    def kept(self, camera: str, parts: Sequence[Part]) -> None:
         return
 
     def identities(self, events: Sequence[Event]) -> None:

@@ -18,7 +18,7 @@ from streamer.presence import notices as n
 from streamer.presence.notices import Notice, Stay
 from streamer.presence.rules import Rules
 from streamer.presence.stays import Followed, Key, Stays, Told, drafts
-from streamer.watching import Seen
+from streamer.watching import Part, Seen
 
 # s a tick may run ahead of frames still on their way: twice the lag a live run may have (p99 1 s)
 SLACK = 2.0
@@ -70,10 +70,21 @@ class Presence:
         t = self._tracks.get(track)
         if t is None or t.ended:
             return []
-        t.ended, t.last = True, max(end, t.start)
-        if not t.assigned:
-            self._waiting.append((t.last + PATIENCE, track))
+        t.last = max(end, t.start)
+        self._over(t)
         return self._settle({t.key} if t.key else set(), self._now[t.camera])
+
+    def kept(self, camera: str, parts: Sequence[Part], at: float) -> list[Notice]:
+        """A track that ended as the library holds it; parts that were never seen by themselves are tracks from now."""
+        dirty: set[Key] = set()
+        for p in parts:
+            t = self._followed(camera, p.track, p.start)
+            t.start, t.last, t.until, t.count, t.score, t.box = p.start, p.last, p.end, p.faces, p.score, p.box
+            self._now[camera] = max(p.last, self._now.get(camera, p.last))
+            self._over(t)
+            dirty |= self._place(t)
+            dirty |= set() if t.key is None else {t.key}
+        return self._settle(dirty, at)
 
     def identities(self, events: Iterable[Event], at: float) -> list[Notice]:
         """The clusterer's events in order of `seq`."""
@@ -133,11 +144,7 @@ class Presence:
 
     # ------------------------------------------------------------------ tracks and their people
     def _sight(self, camera: str, time: float, face: Seen) -> set[Key]:
-        t = self._tracks.get(face.track)
-        if t is None:
-            t = self._tracks[face.track] = Followed(face.track, camera, time, time)
-            if face.track in self._early:
-                self._label(face.track, self._early.pop(face.track))
+        t = self._followed(camera, face.track, time)
         if t.ended:
             return set()
         t.last, t.count, t.score, t.box = max(t.last, time), t.count + 1, face.score, face.box
@@ -148,6 +155,20 @@ class Presence:
         if t.key is not None and self._due(t.told, time):
             dirty.add(t.key)
         return dirty
+
+    def _followed(self, camera: str, track: int, at: float) -> Followed:
+        """A track, new if it was never told."""
+        t = self._tracks.get(track)
+        if t is None:
+            t = self._tracks[track] = Followed(track, camera, at, at)
+            if track in self._early:
+                self._label(track, self._early.pop(track))
+        return t
+
+    def _over(self, t: Followed) -> None:
+        if not t.ended and not t.assigned:
+            self._waiting.append((t.last + PATIENCE, t.number))
+        t.ended = True
 
     def _due(self, told: Told | None, time: float) -> bool:
         """Whether a sighting changes what should be told."""

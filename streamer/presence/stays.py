@@ -22,6 +22,7 @@ class Followed:
     camera: str
     start: float
     last: float
+    until: float = float("-inf")  # half-open end, once it is known
     count: int = 0
     score: float = 0.0
     box: tuple[float, float, float, float] | None = None
@@ -51,13 +52,18 @@ class Draft:
 
     key: Key
     members: list[Followed]
-    last: float
+    last: float = float("-inf")
+    until: float = float("-inf")
     unknown: bool = False
     hushed: bool = False
 
     @property
     def start(self) -> float:
         return self.members[0].start
+
+    def add(self, t: Followed) -> None:
+        self.members.append(t)
+        self.last, self.until = max(self.last, t.last), max(self.until, t.last, t.until)
 
     @property
     def person(self) -> int | None:
@@ -71,10 +77,9 @@ def drafts(key: Key, group: Iterable[Followed], rules: Rules, stranger: bool) ->
     """
     out: list[Draft] = []
     for t in sorted(group, key=lambda t: (t.start, t.number)):
-        if not out or t.start - out[-1].last > rules.join:
-            out.append(Draft(key, [], t.last))
-        out[-1].members.append(t)
-        out[-1].last = max(out[-1].last, t.last)
+        if not out or t.start - out[-1].until > rules.join:
+            out.append(Draft(key, []))
+        out[-1].add(t)
     out = [d for d in out if sum(t.count for t in d.members) >= rules.confirm]
     told = float("-inf")
     for d in out:
@@ -111,8 +116,8 @@ class Stays:
                 m.told = None if m.told is t else m.told
         out: list[Notice] = []
         for draft, owner in zip(wanted, owners, strict=True):
-            out += self._tell(draft, owner, draft.last if now[draft.key[0]] - draft.last > self.rules.absence else None,
-                              names, at)  # fmt: skip
+            over = now[draft.key[0]] - draft.last > self.rules.absence
+            out += self._tell(draft, owner, draft.until if over else None, names, at)
         for t in sorted(gone, key=lambda t: (t.stay.start, t.stay.id)):
             out.append(self._retract(t, names, at))
         return out

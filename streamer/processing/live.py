@@ -31,7 +31,7 @@ from streamer.processing.live_teller import Teller
 from streamer.processing.manifest import manifest
 from streamer.stages import Follow
 from streamer.timeline import Timeline
-from streamer.watching import Health, Observer
+from streamer.watching import Health, Observer, Part
 
 T = TypeVar("T")
 LONGEST = 60.0  # s of a live track: an open one is written again and again, and its rows with it
@@ -72,8 +72,9 @@ class Live:
         self._detector = SharedDetector(models.detector, _batch(models, len(sources)))
         self._teller = Teller(observers, self.listener.say, timeline)
         self._identify = Identify(
-            store, self.clusterer, models, numbers, told=self._committed, say=self.listener.say, stats=self._stats
-        )
+            store, self.clusterer, models, numbers, told=self._committed, kept=self._kept, say=self.listener.say,
+            stats=self._stats,
+        )  # fmt: skip
         self.cameras = [self._watch(name, source, numbers) for name, source in sources.items()]
         self._stopped = threading.Lock()
         self._over = False
@@ -187,6 +188,9 @@ class Live:
         return Watched(
             name, source, record.id, frame + 1, follow, self._identify.inbox, self._teller, numbers, record.position
         )
+
+    def _kept(self, record: int, parts: list[Part]) -> None:
+        self._teller.kept(next(c.name for c in self.cameras if c.record == record), parts)
 
     def _committed(self, events: list[Event]) -> None:
         self.events += len(events)

@@ -184,8 +184,8 @@ class Watched:
         for track in tracks:
             number = self._number(track.number, track.start)
             del self._open[track.number]
+            self._teller.ended(self.name, number, track.end)  # before anybody hears what was kept of it
             self._inbox.track(self.record, replace(track, number=number))
-            self._teller.ended(self.name, number, track.end)
 
     def _fault(self, error: Exception) -> None:
         """Following failed: begun anew, and given up when it keeps failing. The other cameras do not notice."""

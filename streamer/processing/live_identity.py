@@ -28,6 +28,7 @@ from streamer.processing.live_sharing import (
     Vectors,
     warm,
 )
+from streamer.watching import Part
 
 BATCH = 16  # tracks embedded at a time
 COMMIT_EVERY = 0.4  # s between two commits at most, new or not: how far the cameras were seen is kept too
@@ -78,7 +79,8 @@ class Inbox:
 class Identify:
     """Runs until the inbox is closed and empty. `failed` holds the error that ended it early.
 
-    `told(events)` is called after every commit; `stats()` gives the figures of each source.
+    `kept(source, parts)` for every track that ended and `told(events)` are called after every commit; `stats()` gives
+    the figures of each source.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Identify:
         numbers: Numbers,
         *,
         told: Callable[[list[Event]], None],
+        kept: Callable[[int, list[Part]], None],
         say: Callable[[str], None],
         stats: Callable[[], Mapping[int, Mapping[str, Any]]],
     ) -> None:
@@ -96,7 +99,7 @@ class Identify:
         self.failed: Exception | None = None
         self.stuck = ""  # why the store cannot be written at the moment
         self._store, self._clusterer, self._numbers = store, clusterer, numbers
-        self._told, self._say, self._stats = told, say, stats
+        self._told, self._kept, self._say, self._stats = told, kept, say, stats
         self._known = clusterer.vectors = Vectors(clusterer.vectors or vectors_from(store))
         self.embedder = RememberingEmbedder(models.embedder)
         self._certain = certain_score(models.detector)
@@ -104,6 +107,8 @@ class Identify:
         self._load, self._writing = Load("identify"), Load("write")
         self._embeds: dict[int, GrowingEmbed] = {}
         self._pending: dict[int, tuple[int, Track]] = {}
+        self._over: list[tuple[int, list[Track]]] = []  # tracks of the next commit that ended, in their parts
+        self._periods: dict[int, float] = {}  # source -> s a frame lasts
         self._vectors: dict[int, Any] = {}
         self._links: set[tuple[int, int]] = set()
         self._events: list[Event] = []
@@ -182,6 +187,7 @@ class Identify:
             infos, inbox.infos = inbox.infos, {}
             ended = inbox.closing and not inbox.tracks
         for source, told in infos.items():
+            self._periods[source] = told[1]
             self._guarded(partial(self._store.describe_live, source, *told))
         if batch:
             began = time.monotonic()
@@ -217,7 +223,10 @@ class Identify:
             embed = self._embeds.get(source)
             if embed is None:
                 embed = self._embeds[source] = GrowingEmbed(self.embedder, self.quality, self._numbers, self._certain)
-            for found in embed.process([track]):
+            parts = list(embed.process([track]))
+            if not track.open:
+                self._over.append((source, [p.track for p in parts]))
+            for found in parts:
                 self._pending[found.track.number] = (source, found.track)
                 let = found.tracklet
                 if let is not None:
@@ -246,7 +255,10 @@ class Identify:
             self._snapshot_at = end + SNAPSHOT_SHARE * (end - now) if end - now > 0.05 else 0.0
         if now >= self._stats_at:
             self._stats_at = end + STATS_EVERY
+        over, self._over = self._over, []
         self._pending, self._vectors, self._links, self._events, self._gaps = {}, {}, set(), [], {}
+        for source, tracks in over:
+            self._kept(source, [_part(t, self._periods.get(source, 0.04)) for t in tracks])
         self._told(told)
         return True
 
@@ -272,6 +284,7 @@ class Identify:
             del self._pending[number]
             self._vectors.pop(number, None)
             self._gone.add(number)
+        self._over = [o for o in self._over if not self._gone & {t.number for t in o[1]}]
         self._links = {p for p in self._links if not self._gone & {*p}}
 
     def _finish(self) -> None:
@@ -283,3 +296,9 @@ class Identify:
             if self._given_up.wait(0.5):
                 break
         raise StoreError(self.stuck)
+
+
+def _part(track: Track, period: float) -> Part:
+    x1, y1, x2, y2 = (float(v) for v in track.rows.boxes[-1])
+    score = float(track.rows.scores[-1])
+    return Part(track.number, track.start, track.end, track.end + period, len(track.rows), score, (x1, y1, x2, y2))

@@ -20,7 +20,7 @@ from streamer.processing.calls import built, config_of, opened
 from streamer.processing.live import Live
 from streamer.processing.live_camera import LiveSource
 from streamer.processing.result import Result
-from streamer.watching import Health, Seen
+from streamer.watching import Health, Part, Seen
 
 MOST = 10_000  # notices waiting: who reads slower loses the oldest, and the stay's next notice tells it whole
 LOOK_EVERY = 0.25  # s between two looks at whether the run is over
@@ -141,6 +141,9 @@ class _Folding:
 
     def ended(self, camera: str, track: int, end: float) -> None:
         self._put(self.presence.ended(camera, track, end))
+
+    def kept(self, camera: str, parts: Sequence[Part]) -> None:
+        self._put(self.presence.kept(camera, parts, self.clock()))
 
     def identities(self, events: Sequence[Event]) -> None:
         self._put(self.presence.identities(events, self.clock()))

@@ -9,7 +9,7 @@ from typing import Any
 
 from streamer.items import Event, Frame, Gap
 from streamer.timeline import Timeline
-from streamer.watching import Health, Observer, Seen
+from streamer.watching import Health, Observer, Part, Seen
 
 FRAMES_WAITING = 4  # of a camera: older ones are not told, a view wants the newest
 MOST = 10_000  # things waiting in all; a stuck observer loses the oldest
@@ -51,6 +51,9 @@ class Teller:
 
     def ended(self, camera: str, track: int, end: float) -> None:
         self._put(lambda: self._each(lambda o: o.ended(camera, track, end)))
+
+    def kept(self, camera: str, parts: Sequence[Part]) -> None:
+        self._put(lambda: self._each(lambda o: o.kept(camera, parts)))
 
     def identities(self, events: Sequence[Event]) -> None:
         """Events that are in the store."""

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from streamer.items import Assigned, Event, Gap, Merged, Split
 from streamer.presence import Book, Kept, Notice, Presence, Rules
 from streamer.timeline import Timeline, appearances, fold
-from streamer.watching import Seen
+from streamer.watching import Part, Seen
 
 CAMERAS = ("hall", "yard")
-NAN = float("nan")
+FRAME = 0.04
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class World:
     seen: dict[int, list[float]] = field(default_factory=dict)
     camera: dict[int, str] = field(default_factory=dict)
     ends: dict[int, float] = field(default_factory=dict)
+    stored: dict[int, Part] = field(default_factory=dict)
+    over: dict[int, float] = field(default_factory=dict)  # when tracks ended, as it was told first
     events: list[Event] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
     pins: dict[int, int] = field(default_factory=dict)
@@ -82,8 +84,24 @@ class World:
         running = [t for t in self.camera if t not in self.ends]
         if running:
             t = data.draw(st.sampled_from(running))
-            self.ends[t] = self.seen[t][-1]
+            self.ends[t] = self.over[t] = self.seen[t][-1]
             self.take(self.presence.ended(self.camera[t], t, self.ends[t]))
+
+    def keep(self, data: st.DataObject) -> None:
+        """An ended track is kept, maybe as two: then the second part is told here first."""
+        ended = [t for t in self.ends if t not in self.stored]
+        if not ended:
+            return
+        t = data.draw(st.sampled_from(ended))
+        times, camera = self.seen[t], self.camera[t]
+        at = data.draw(st.integers(1, len(times)))
+        halves = {t: times[:at]} | ({len(self.camera) + 1: times[at:]} if at < len(times) else {})
+        parts = [Part(k, h[0], h[-1], h[-1] + FRAME, len(h), 0.9, (0.0, 0.0, 9.0, 9.0)) for k, h in halves.items()]
+        for p in parts:
+            self.seen[p.track], self.camera[p.track], self.ends[p.track] = halves[p.track], camera, p.end
+            self.stored[p.track] = p
+            self.over.setdefault(p.track, p.last)
+        self.take(self.presence.kept(camera, parts, self.now))
 
     def assign(self, data: st.DataObject) -> None:
         if self.camera:
@@ -117,7 +135,7 @@ class World:
     def wait(self, data: st.DataObject) -> None:
         self.now += data.draw(st.sampled_from([5.0, 40.0]))
         known = fold(self.events)
-        self.nobody |= {t for t, end in self.ends.items() if t not in known and end + 30 < self.now}
+        self.nobody |= {t for t, end in self.over.items() if t not in known and end + 30 < self.now}
         self.take(self.presence.tick(self.now))
 
     def guessed(self) -> dict[int, int | None]:
@@ -146,7 +164,20 @@ def booked(book: Book) -> list[tuple[str, int, float, float, tuple[int, ...]]]:
     )
 
 
-STEPS = (*["frame"] * 8, "end", "end", "assign", "assign", "merge", "split", "correct", "wait", "resume")
+STEPS = (
+    *["frame"] * 8,
+    "end",
+    "end",
+    "keep",
+    "keep",
+    "assign",
+    "assign",
+    "merge",
+    "split",
+    "correct",
+    "wait",
+    "resume",
+)
 
 
 @settings(max_examples=80, deadline=None)

@@ -10,7 +10,7 @@ from typing import Any
 from streamer.items import Event, Frame, Gap
 from streamer.sources.base import SourceInfo, SourceStats
 from streamer.testing import Scene
-from streamer.watching import LIVE, STALLED, STOPPED, Health, Seen
+from streamer.watching import LIVE, STALLED, STOPPED, Health, Part, Seen
 
 EPOCH = 1_700_000_000.0
 
@@ -80,6 +80,7 @@ class Watcher:
         self.threads: set[int] = set()
         self.seen: list[tuple[str, float, tuple[Seen, ...]]] = []
         self.over: list[tuple[str, int, float]] = []
+        self.parts: list[Part] = []
         self.events: list[Event] = []
         self.gaps: list[Gap] = []
         self.healths: list[Health] = []
@@ -91,6 +92,10 @@ class Watcher:
 
     def ended(self, camera: str, track: int, end: float) -> None:
         self._note(self.over, (camera, track, end))
+
+    def kept(self, camera: str, parts: Sequence[Part]) -> None:
+        with self.noticed:
+            self.parts.extend(parts)
 
     def identities(self, events: Sequence[Event]) -> None:
         with self.noticed:
