@@ -73,8 +73,9 @@ def photos(
         people.refresh()
         write_folder(people, record, out)
         faces = list(sorted_faces(people, record, found))
-    sort_into(out / "people", folder, found, faces, copy, at_least)
-    write_table(out / "photos.csv", folder, found, faces)
+        sort_into(out / "people", folder, found, faces, copy, at_least)
+        write_table(out / "photos.csv", folder, found, faces)
+        remember(people, out, faces)
     marks = score(faces, found)
     tell(found, faces, failed, marks, out, as_json)
     return WARNING if failed else 0
@@ -105,6 +106,18 @@ def _sizes(photos: Sequence[Photo], wanted: Any) -> dict[int, tuple[int, int]]:
     from streamer.sources.imagesize import image_size
 
     return {n: (image_size(photos[n].path) or (0, 0)) if len(some) > 1 else (0, 0) for n, some in wanted.items()}
+
+
+def remember(library: Any, out: Path, faces: Sequence[SortedFace]) -> None:
+    """So that forgetting a person takes its links and copies too, and the table with its name."""
+    at = library.clock().isoformat()
+    mine = {folder_name(f.label, f.person): f.person for f in faces if f.person is not None}
+    with library.store.transaction():
+        library.store.add_export(str((out / "photos.csv").absolute()), mine.values(), at)
+        for name, person in mine.items():
+            mine_at = (out / "people" / name).absolute()
+            for path in (mine_at, *mine_at.glob("*")) if mine_at.is_dir() else ():
+                library.store.add_export(str(path), [person], at)
 
 
 def may_replace(folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from pipelines.live.announcer import Announcer, Onlooker, corrections
 from pipelines.live.recording import Recorder
 from pipelines.live.sinks import Sink, make_sinks
+from pipelines.live.sinks.jsonl import JsonLines
 from streamer.config import checked, load_class
 from streamer.errors import StoreError
 from streamer.flow.stats import Load
@@ -41,10 +42,16 @@ class Attendance:
     page: Any = None
     live: Running | None = None
     recorder: Recorder | None = None
+    written: list[Path] = field(default_factory=list)  # logs of notices, and the folder of clips
 
     def begin(self, live: Running, library: Any) -> None:
-        """Names and corrections of the library count from now on, and the page can change it through `live`."""
+        """Names and corrections of the library count from now on, and the page can change it through `live`.
+
+        Where notices and clips are written is remembered, so that forgetting a person looks through them.
+        """
         self.live = live
+        for path in self.written:
+            library.store.add_export(str(path.absolute()), (), library.clock().isoformat())
         if self.announcer is not None:
             self.announcer.corrected(corrections(library))
         if self.page is not None:
@@ -108,7 +115,8 @@ def _attendance(
     cameras: Sequence[str],
     clock: Callable[[], float],
 ) -> Attendance:
-    out = Attendance(recorder=recorder)
+    written = [s.path for s in sinks if isinstance(s, JsonLines) and s.path is not None]
+    out = Attendance(recorder=recorder, written=written + ([] if recorder is None else [recorder.folder]))
     onlookers: list[Onlooker] = [] if recorder is None else [recorder]
     if serving is not None:
         from pipelines.live.web.board import Board

@@ -188,8 +188,11 @@ def _wait(live: Any, stop: Interruption, duration: float | None, keep: Any) -> N
 
 
 def _erased(tracks: int) -> None:
+    from streamer.processing.file import FILES_STAY
+
     if tracks:
-        print(f"{tracks} tracks of people nobody named have expired and were erased", file=sys.stderr, flush=True)
+        told = f"{tracks} tracks of people nobody named have expired and were erased{FILES_STAY}"
+        print(told, file=sys.stderr, flush=True)
 
 
 def _code(live: Any) -> int:

@@ -270,6 +270,8 @@ def forget(
     print(receipt.text())
     if receipt.files_left:
         remark(f"{len(receipt.files_left)} files still show the person: see files_left")
+    if receipt.files_rewritten:
+        remark(f"{len(receipt.files_rewritten)} logs were rewritten without the person")
     if receipt.files_deleted:
         remark("reports that showed the person were deleted; the same `whowhen run` writes them again without it")
 
@@ -278,14 +280,22 @@ def forget(
 def expire(
     keep_unnamed: Annotated[str, typer.Option(help="How long people without a name are kept: 30d, 12h.")],
     library: LibraryFile = DEFAULT,
+    delete_files: Annotated[
+        bool, typer.Option("--delete-files", help="Also delete files written earlier that show somebody erased.")
+    ] = False,
 ) -> None:
-    """Erase people nobody named and nobody saw for a while."""
+    """Erase people nobody named and nobody saw for a while. Reports written earlier stay unless --delete-files."""
     from streamer.library.retention import duration
 
     keep = duration(keep_unnamed)
     with opened(library) as found:
         gone = found.expire(keep)
+        files = found.files_of_erased(delete=delete_files)
     remark(f"{gone} tracks erased")
+    if files.left:
+        remark(f"{len(files.left)} files written earlier show somebody erased; --delete-files deletes them:")
+    for path in (*files.left, *files.deleted, *files.rewritten):
+        print(inert(path))
 
 
 @app.command()

@@ -337,6 +337,14 @@ class Library:
         self._view = None
         return gone
 
+    def files_of_erased(self, *, delete: bool = False) -> Any:
+        """What was written earlier and still shows somebody who was erased: an `Outcome`, all `left` unless deleted."""
+        from streamer.library.written import Outcome, erase, showing
+
+        gone = set(self.store.buried())
+        shown = showing(self.store, gone)
+        return erase(self.store, shown, gone) if delete else Outcome(left=shown)
+
     def export_person(self, who: str | int, folder: str | Path) -> list[Path]:
         """Everything held about a person, written to a folder; the files."""
         from streamer.library.erasure import export_person

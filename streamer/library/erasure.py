@@ -17,6 +17,7 @@ from streamer.errors import StoreError
 from streamer.items import F32
 from streamer.ledger import Decision, Ledger, View
 from streamer.library.machine import Say, restored_from
+from streamer.library.written import Outcome, erase, numbers_of, showing
 from streamer.reports.atomic import ReportError, text, write_bytes
 from streamer.store import Store
 from streamer.vectors import mean_direction, unit
@@ -36,6 +37,7 @@ class Receipt:
     removed: Mapping[str, int]  # rows by table
     decisions: int  # entries whose payload was cleared
     files_deleted: tuple[str, ...]
+    files_rewritten: tuple[str, ...]  # logs, without what was about the person
     files_left: tuple[str, ...]  # show the person still: delete or write them again
     probes: int  # byte patterns of the person looked for in the library's files
     probes_found: int
@@ -57,19 +59,18 @@ def forget(
     """
     mine = sorted(t for t, p in view.labels.items() if p == person)
     probes, centre = _probes(store, mine)
-    shown = [(path, people) for path, people in store.exports() if person in people]
+    numbers = numbers_of(store, ledger, person, mine)
+    shown = showing(store, numbers)
     with store.erasing():
         removed = _erase(store, mine, at, [person], clusterer, say)
         cleared = _scrub(store, ledger, person, set(mine))
         entry = ledger.add("forget", {"person": person}, who=who, at=at)
         store.add_decision(entry.id, entry.who, entry.at, entry.kind, entry.args)
-    files = [path for path, _ in shown] if delete_files else []
-    deleted, left = _delete(store, files)
+    files = erase(store, shown, numbers) if delete_files else Outcome(left=shown)
     copies, stuck = _delete_copies(store)
-    left += [] if delete_files else [path for path, _ in shown]
     return Receipt(
-        person, at, len(mine), removed, cleared, (*deleted, *copies), (*left, *stuck),
-        len(probes), _seen(store, probes), _nearest(store, centre),
+        person, at, len(mine), removed, cleared, (*files.deleted, *copies), tuple(files.rewritten),
+        (*files.left, *stuck), len(probes), _seen(store, probes), _nearest(store, centre),
     )  # fmt: skip
 
 
@@ -148,20 +149,6 @@ def _scrub(store: Store, ledger: Ledger, person: int, tracks: set[int]) -> int:
             store.rewrite_decision(e.id, args)
             cleared += 1
     return cleared
-
-
-def _delete(store: Store, paths: Iterable[str]) -> tuple[list[str], list[str]]:
-    deleted: list[str] = []
-    left: list[str] = []
-    for path in paths:
-        try:
-            Path(path).unlink(missing_ok=True)
-        except OSError:
-            left.append(path)
-            continue
-        store.remove_export(path)
-        deleted.append(path)
-    return deleted, left
 
 
 def _delete_copies(store: Store) -> tuple[list[str], list[str]]:

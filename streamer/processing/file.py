@@ -26,6 +26,8 @@ from streamer.processing.manifest import manifest, run_stats
 from streamer.processing.reading import PATIENCE_S, ReadAhead, Reading
 from streamer.sources.redact import shown
 
+FILES_STAY = "; reports written earlier stay (`whowhen people expire --delete-files`)"
+
 
 @dataclass(slots=True)
 class Done:
@@ -89,7 +91,7 @@ class FileWorker:
     def _expire(self, clusterer: Any = None) -> None:
         gone = self.retention.apply(clusterer)
         if gone:
-            self.listener.say(f"{gone} tracks of people nobody named have expired and were erased")
+            self.listener.say(f"{gone} tracks of people nobody named have expired and were erased{FILES_STAY}")
 
     def one(self, path: Path) -> Done:
         """Processes a source, or finds that it is done already; a source that fails is an answer, not an exception.

@@ -57,6 +57,21 @@ class Keeping(StorePart):
         split = [d.args.get("new", 0) for d in self.decisions() if d.kind == "split"]
         return max(int(n) for n in [row[0] if row else 0, *split])
 
+    def numbers_of(self, tracks: Iterable[int]) -> set[int]:
+        """Every identity these tracks ever had, and those that were merged into."""
+        mine, found = set(tracks), set[int]()
+        for track in sorted(mine):
+            rows = self._db.rows("SELECT identity FROM events WHERE track = ? AND identity IS NOT NULL", (track,))
+            found |= {r[0] for r in rows}
+        for old, new, text in self._db.rows("SELECT identity, other, tracks FROM events WHERE kind = 'split'"):
+            if mine & set(json.loads(text)):
+                found |= {old, new}
+        up = self.aliases()
+        for number in list(found):
+            while (number := up.get(number, 0)) and number not in found:
+                found.add(number)
+        return found
+
     def aliases(self) -> dict[int, int]:
         """dropped -> kept, as the clusterer merged them (one step)."""
         return dict(self._db.rows("SELECT dropped, kept FROM aliases ORDER BY dropped"))

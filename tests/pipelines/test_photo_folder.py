@@ -125,3 +125,13 @@ def test_by_force_the_folder_is_done_again_and_names_stay(folder: Path, tmp_path
     assert set(listed(tmp_path / "out")) == {"Ann (1)", "Person 2", "no face"}
     with Library(tmp_path / "out" / "people.db", readonly=True) as library:
         assert len(library.store.sources()) == 1
+
+
+def test_forgetting_a_person_takes_its_folder_and_leaves_the_photos(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert photos(folder, out) == 0
+    with Library(out / "people.db") as library:
+        library.forget(1)
+    assert listed(out).keys() == {"Person 2", "no face"}
+    assert not (out / "photos.csv").exists()
+    assert len(list(folder.iterdir())) == 7

@@ -54,6 +54,15 @@ def test_what_is_told_equals_what_the_library_holds(tmp_path: Path) -> None:
     clips = list((tmp_path / "record").glob("*.mp4"))
     assert clips
     assert all(p.with_suffix(".json").is_file() for p in clips)
+    with Library(tmp_path / "people.db") as library:
+        receipt = library.forget(1)
+    left = events(tmp_path / "events.jsonl")
+    assert left == [e for e in told if e.get("person") != 1]
+    assert len(left) < len(told)
+    shown = [json.loads(p.read_text("utf-8"))["person"] for p in (tmp_path / "record").glob("*.json")]
+    assert 1 not in shown
+    assert len(list((tmp_path / "record").glob("*.mp4"))) == len(shown) < len(clips)
+    assert receipt.files_rewritten == (str(tmp_path / "events.jsonl"),)
 
 
 def test_a_name_given_on_the_page_is_in_the_library_and_in_the_notices(tmp_path: Path) -> None:
