@@ -4,30 +4,35 @@
                                        7.json    who, where, when, `keep`: whether a person marked it
 
 Frames of the last seconds are kept as small JPEGs, so that the time before an enter costs megabytes and not gigabytes.
+A clip is written while the stay lasts and lacks its last second at most, whatever happens to the process: what a killed
+run left (`.NAME.PID.open.mp4`) becomes a clip at the next start.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipelines.live.shelf import Shelf, described, remove
 from pipelines.live.sinks import Figures
 from streamer.crops import decode_jpeg, encode_jpeg
-from streamer.errors import ConfigError
-from streamer.items import Frame
+from streamer.errors import ConfigError, SourceError, StreamerError
+from streamer.items import U8, Frame
 from streamer.presence import Notice
-from streamer.reports.atomic import replacing
-from streamer.sources.write import write_video
+from streamer.reports.atomic import alive, replacing
+from streamer.sources.write import GrowingVideo, finish_video
 from streamer.watching import Health, Seen
 
 LATE = 3.0  # s an enter may be told after it: as much more of the past is kept
@@ -84,7 +89,7 @@ class _Camera:
 
 @dataclass(slots=True)
 class _Take:
-    """A clip to be: everything of a camera from `start` to `end` (inf while the stay lasts)."""
+    """A clip in the making: everything of a camera from `start` to `end` (inf while the stay lasts)."""
 
     stay: str
     camera: str
@@ -93,6 +98,16 @@ class _Take:
     start: float
     end: float = float("inf")
     part: int = 1
+    begin: float = 0.0  # time of the first frame
+    last: float = float("-inf")  # of the last
+    size: tuple[int, ...] = ()
+    film: GrowingVideo | None = None
+    path: Path = Path()  # of the clip to be
+
+    @property
+    def open(self) -> Path:
+        """Where it is while it grows."""
+        return self.path.with_name(f".{self.path.stem}.{os.getpid()}.open.mp4")
 
 
 class Recorder:
@@ -168,22 +183,26 @@ class Recorder:
         self.problem = problem
 
     def _run(self) -> None:
+        self._tried(self._adopt)
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue or self._closing)
                 item = self._queue.popleft() if self._queue else None
                 self._frames -= isinstance(item, tuple)
-            try:
-                if item is None:
-                    if not self._takes:
-                        return
-                    self._write(self._takes.popitem()[1])
-                elif isinstance(item, Notice):
-                    self._notice(item)
-                else:
-                    self._frame(*item)
-            except Exception as error:  # of one clip; the next may work
-                self._trouble(f"record: {error}")
+            if item is None:
+                if not self._takes:
+                    return
+                self._tried(partial(self._finish, self._takes.popitem()[1]))
+            elif isinstance(item, Notice):
+                self._tried(partial(self._notice, item))
+            else:
+                self._tried(partial(self._frame, *item))
+
+    def _tried(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception as error:  # of one clip; the next may work
+            self._trouble(f"record: {error}")
 
     def _frame(self, camera: str, time: float, frame: Frame) -> None:
         mine = self._cameras.setdefault(camera, _Camera())
@@ -192,22 +211,58 @@ class Recorder:
         mine.last = time
         width = min(self.options.width, frame.width) // 2 * 2
         height = round(frame.height * width / frame.width) // 2 * 2
-        if min(width, height) >= 16:
-            mine.shots.append(_Shot(time, encode_jpeg(frame.picture.scaled(width, height), QUALITY)))
+        if min(width, height) < 16:
+            return
+        image = frame.picture.scaled(width, height)
         for take in [t for t in self._takes.values() if t.camera == camera]:
             if time > take.end + self.options.after:
-                del self._takes[take.stay]  # before it is written: a full disk must not be tried with every frame
-                self._write(take)
-            elif time - take.start > self.options.longest:
-                self._takes[take.stay] = replace(take, start=time, part=take.part + 1)
-                self._write(take)
+                del self._takes[take.stay]
+                self._finish(take)
+                continue
+            if take.film and (time - take.start > self.options.longest or take.size != image.shape):
+                self._takes[take.stay] = following = replace(take, start=time, part=take.part + 1, film=None)
+                self._finish(take)
+                take = following
+            self._feed(take, time, image)
+        mine.shots.append(_Shot(time, encode_jpeg(image, QUALITY)))
         self._forget(camera, time)
+
+    def _feed(self, take: _Take, time: float, image: U8) -> None:
+        """One more frame of a clip. A clip that cannot go on is left as it is, and begun anew with the next notice."""
+        try:
+            if take.film is None:
+                self._open(take, time, image)
+            elif shutil.disk_usage(self.folder).free < self._spare:
+                raise StreamerError(self._short())
+            assert take.film is not None
+            take.film.add(time - take.begin, image)
+            take.last = time
+        except StreamerError as error:
+            self._takes.pop(take.stay, None)
+            if take.film is not None:
+                self._tried(partial(self._finish, take))
+            self._trouble(f"record: {error}")
+
+    def _short(self) -> str:
+        free = shutil.disk_usage(self.folder).free
+        return f"only {free // 1_000_000} MB are free below {self.folder}; nothing is recorded"
+
+    def _open(self, take: _Take, time: float, image: U8) -> None:
+        if shutil.disk_usage(self.folder).free < self._spare:
+            raise StreamerError(self._short())
+        take.begin, take.size = time, image.shape
+        take.path = self.folder / _file_name(time, take)
+        try:
+            os.close(os.open(take.open, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
+            described(take.open.with_suffix(".json"), self._told(take))
+        except OSError as error:
+            raise StreamerError(f"{self.folder} cannot be written ({error.strerror})") from error
+        take.film = GrowingVideo(take.open, self.options.fps)
 
     def _forget(self, camera: str, time: float) -> None:
         """Frames nobody will want any more."""
-        oldest = min([t.start for t in self._takes.values() if t.camera == camera], default=time)
         shots = self._cameras[camera].shots
-        while shots and shots[0].time < min(oldest, time - self.options.before - LATE):
+        while shots and shots[0].time < time - self.options.before - LATE:
             shots.popleft()
 
     def _notice(self, n: Notice) -> None:
@@ -215,13 +270,16 @@ class Recorder:
             return
         take = self._takes.get(n.stay.id)
         if n.type == "retract":
-            self._takes.pop(n.stay.id, None)
+            self._drop(self._takes.pop(n.stay.id, None))
             return
         if take is None:
             if n.stay.end is not None or not self._wanted(n):
                 return
             take = _Take(n.stay.id, n.camera, n.stay.person, n.name, n.stay.start - self.options.before)
             self._takes[n.stay.id] = take
+            for shot in list(self._cameras.get(n.camera, _Camera()).shots):
+                if shot.time >= take.start and n.stay.id in self._takes:
+                    self._feed(take, shot.time, decode_jpeg(shot.data))
         take.person, take.name = n.stay.person, n.name
         take.end = float("inf") if n.stay.end is None else n.stay.end
 
@@ -229,30 +287,51 @@ class Recorder:
         named = bool(n.name)
         return self.options.people == "all" or named == (self.options.people == "named")
 
-    def _write(self, take: _Take) -> None:
-        end = take.end + self.options.after
-        shots = [s for s in self._cameras[take.camera].shots if take.start <= s.time <= end]
-        if len(shots) < 2:
+    def _finish(self, take: _Take) -> None:
+        """What was written of a take becomes a clip."""
+        if take.film is None:
             return
-        free = shutil.disk_usage(self.folder).free
-        if free < self._spare:
-            self._trouble(f"record: only {free // 1_000_000} MB are free below {self.folder}; nothing is recorded")
+        take.film.close()
+        if take.film.frames < 2:
+            self._drop(take)
             return
-        begin = shots[0].time
-        path = self.folder / _file_name(begin, take)
-        # what is written replaces a name only when it is whole; a kill leaves a file the next start sweeps away
-        with replacing(path) as part:
-            write_video(part, ((s.time - begin, decode_jpeg(s.data)) for s in shots), self.options.fps, crf=24)
-        told = {
-            "camera": take.camera, "person": take.person, "name": take.name, "stay": take.stay, "part": take.part,
-            "start": round(begin, 3), "end": round(shots[-1].time, 3), "keep": take.stay in self._marked,
-        }  # fmt: skip
-        with replacing(path.with_suffix(".json")) as part:
-            part.write_text(json.dumps(told, ensure_ascii=False), "utf-8")
-        self.written += 1
+        self._shelve(take.open, take.path, self._told(take), take.end + self.options.after)
         self._trouble("")
+
+    def _shelve(self, growing: Path, path: Path, told: dict[str, Any], until: float) -> None:
+        # what is written replaces a name only when it is whole; a kill leaves the growing file for the next start
+        with replacing(path) as part:
+            end = told["start"] + finish_video(growing, part, until - told["start"])
+        described(path.with_suffix(".json"), told | {"end": round(end, 3)})
+        remove(growing)
+        self.written += 1
         self.shelf.add(path)
-        self.shelf.tidy(shots[-1].time, self.options.keep_days * 86_400, int(self.options.keep_gb * 1e9))
+        self.shelf.tidy(end, self.options.keep_days * 86_400, int(self.options.keep_gb * 1e9))
+
+    def _told(self, take: _Take) -> dict[str, Any]:
+        return {
+            "camera": take.camera, "person": take.person, "name": take.name, "stay": take.stay, "part": take.part,
+            "start": round(take.begin, 3), "end": round(take.last, 3), "keep": take.stay in self._marked,
+        }  # fmt: skip
+
+    def _drop(self, take: _Take | None) -> None:
+        """Nobody wants what was written of it."""
+        if take is not None and take.film is not None:
+            with contextlib.suppress(StreamerError):
+                take.film.close()
+            remove(take.open)
+
+    def _adopt(self) -> None:
+        """Clips that a run which is no more was writing."""
+        for growing in sorted(self.folder.glob(".*.open.mp4")):
+            stem, process = growing.name[1:].removesuffix(".open.mp4").rsplit(".", 1)
+            if process.isdigit() and alive(process):
+                continue
+            try:
+                told = json.loads(growing.with_suffix(".json").read_text("utf-8"))
+                self._shelve(growing, self.folder / f"{stem}.mp4", {**told, "start": float(told["start"])}, math.inf)
+            except (SourceError, ValueError, KeyError, TypeError, FileNotFoundError):
+                remove(growing)  # killed within its first second
 
 
 def _file_name(begin: float, take: _Take) -> str:
@@ -260,72 +339,3 @@ def _file_name(begin: float, take: _Take) -> str:
     when = datetime.fromtimestamp(begin, UTC).strftime("%Y%m%d-%H%M%S")
     camera = re.sub(r"[^\w-]+", "_", take.camera, flags=re.ASCII).strip("_")[:40] or "camera"
     return f"{when}-{camera}-{re.sub(r'[^0-9-]', '', take.stay)}-{take.part}.mp4"
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """A clip on disk."""
-
-    path: Path
-    end: float
-    size: int
-    keep: bool
-
-
-class Shelf:
-    """The clips of a folder: what is there, how much it is, and what may go."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._clips: dict[Path, Clip] = {}
-        for path in sorted(folder.glob("*.mp4")):
-            if not path.name.startswith("."):
-                self.add(path)
-        for stray in folder.glob(".*.part.*"):
-            stray.unlink(missing_ok=True)
-        for lone in folder.glob("*.json"):
-            if lone.with_suffix(".mp4") not in self._clips:
-                lone.unlink(missing_ok=True)
-
-    @property
-    def size(self) -> int:
-        """Bytes of all clips."""
-        return sum(c.size for c in self._clips.values())
-
-    def __iter__(self) -> Iterator[Clip]:
-        return iter(sorted(self._clips.values(), key=lambda c: (c.end, c.path.name)))
-
-    def add(self, path: Path) -> None:
-        """Takes a file into account."""
-        with contextlib.suppress(OSError):
-            self._clips[path] = Clip(path, *_about(path))
-
-    def mark(self, path: Path, keep: bool = True) -> None:
-        """A clip that a person wants to keep is never removed by `tidy`."""
-        beside = path.with_suffix(".json")
-        told = json.loads(beside.read_text("utf-8")) | {"keep": keep}
-        with replacing(beside) as part:
-            part.write_text(json.dumps(told, ensure_ascii=False), "utf-8")
-        self.add(path)
-
-    def tidy(self, now: float, seconds: float, size: int) -> list[Path]:
-        """Removes clips older than `seconds`, then the oldest until all are at most `size` bytes; what went."""
-        gone = []
-        for clip in list(self):
-            keep = clip.keep or _about(clip.path)[2]  # somebody may have marked it since
-            if not keep and (clip.end < now - seconds or self.size > size):
-                clip.path.unlink(missing_ok=True)
-                clip.path.with_suffix(".json").unlink(missing_ok=True)
-                del self._clips[clip.path]
-                gone.append(clip.path)
-        return gone
-
-
-def _about(path: Path) -> tuple[float, int, bool]:
-    """(end, size, keep) of a clip; one without a readable description counts by its own age and may go."""
-    size = path.stat().st_size
-    try:
-        told = json.loads(path.with_suffix(".json").read_text("utf-8"))
-        return float(told["end"]), size, told["keep"] is True
-    except (OSError, ValueError, KeyError, TypeError):
-        return os.path.getmtime(path), size, False

@@ -18,7 +18,8 @@ class ReportError(StreamerError):
     """A report that cannot be written or read."""
 
 
-def _alive(process: str) -> bool:
+def alive(process: str) -> bool:
+    """Whether a process of that number runs."""
     try:
         os.kill(int(process), 0)
     except (ProcessLookupError, ValueError, OverflowError):
@@ -32,7 +33,7 @@ def _sweep(path: Path) -> None:
     """Remove what a killed process left of this very file."""
     for old in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
         process = old.name[len(path.stem) + 2 :].split("-")[0]
-        if process.isdigit() and not _alive(process):
+        if process.isdigit() and not alive(process):
             old.unlink(missing_ok=True)
 
 

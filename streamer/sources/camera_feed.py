@@ -15,19 +15,20 @@ from typing import Any, Literal
 
 from streamer.sources.decoding import FORMATS
 
-Mode = Literal["ok", "silent", "drip", "close"]
+Mode = Literal["ok", "silent", "drip", "broken", "close"]
 HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\nCache-Control: no-store\r\n\r\n"
 REFUSAL = b'HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic realm="feed"\r\nContent-Length: 0\r\n\r\n'
-DRIP = bytes(50)  # sent every second: bytes that never make a picture
+DRIP = bytes(50)  # sent ten times a second: bytes that never make a picture
+BROKEN_EVERY = 499  # bytes between two that are wrong: each packet of 188 may pass, hardly any picture does
 
 
 class Feed:
     """An HTTP (or bare TCP) server on 127.0.0.1 that sends a clip as MPEG-TS, over and over, from `start` on.
 
     `mode` may change at any time: "ok" plays, "silent" keeps connections open and sends nothing, "drip" sends a few
-    bytes that are no picture, "close" ends every connection. `kill()` drops all, `revive()` listens
-    at the same port again. `speed` plays faster than the clip's own clock. Over http, `password` ("user:word") is asked
-    for.
+    bytes that are no picture, "broken" sends pictures with wrong bytes in them, "close" ends every connection.
+    `kill()` drops all, `revive()` listens at the same port again. `speed` plays faster than the clip's own clock. Over
+    http, `password` ("user:word") is asked for.
     """
 
     def __init__(
@@ -131,6 +132,10 @@ class _Player:
 
     def write(self, data: bytes) -> int:
         """What the muxer writes to."""
+        if self.feed.mode == "broken":
+            wrong = bytearray(data)
+            wrong[::BROKEN_EVERY] = bytes(b ^ 0x5A for b in wrong[::BROKEN_EVERY])
+            data = bytes(wrong)
         self.client.sendall(data)
         return len(data)
 

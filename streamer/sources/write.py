@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from streamer.errors import SourceError
 from streamer.items import U8
@@ -38,20 +41,119 @@ def _encode(container: object, frames: Iterable[tuple[float, U8]], fps: float, c
     import av
 
     assert isinstance(container, av.container.OutputContainer)
-    stream = None
+    stream: Any = None
     count = 0
     for time, image in frames:
         if stream is None:
-            stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
-            stream.width, stream.height, stream.pix_fmt = image.shape[1], image.shape[0], "yuv420p"
-            stream.codec_context.time_base = TIME_BASE
-            stream.codec_context.thread_count = 1
-            if codec == "libx264":
-                stream.options = {"crf": str(crf), "preset": "veryfast"}
-        frame = av.VideoFrame.from_ndarray(image, format="bgr24")
-        frame.pts, frame.time_base = round(time / TIME_BASE), TIME_BASE
-        container.mux(stream.encode(frame))
+            stream = _stream(container, image, fps, codec, crf)
+        container.mux(stream.encode(_frame(image, time)))
         count += 1
     if stream is not None:
         container.mux(stream.encode(None))
     return count
+
+
+def _stream(container: Any, image: U8, fps: float, codec: str, crf: int, **more: str) -> Any:
+    stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+    stream.width, stream.height, stream.pix_fmt = image.shape[1], image.shape[0], "yuv420p"
+    stream.codec_context.time_base = TIME_BASE
+    stream.codec_context.thread_count = 1
+    if codec == "libx264":
+        stream.options = {"crf": str(crf), "preset": "veryfast", **more}
+    return stream
+
+
+def _frame(image: U8, time: float) -> Any:
+    import av
+
+    frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+    frame.pts, frame.time_base = round(time / TIME_BASE), TIME_BASE
+    return frame
+
+
+class GrowingVideo:
+    """An MP4 that grows and can be played whatever happens to the process: it lacks its last second at most.
+
+    `add` frames with rising times from 0 on, all of one even size; `finish_video` makes an ordinary file of it.
+    SourceError where it cannot be written.
+    """
+
+    def __init__(self, path: Path, fps: float, crf: int = 24) -> None:
+        self.path, self.fps, self.crf = path, fps, crf
+        self.frames = 0
+        self._stream: Any = None
+        self._container: Any = self._tried(self._open)
+
+    def add(self, time: float, image: U8) -> None:
+        """One more frame."""
+        self._tried(lambda: self._add(time, image))
+        self.frames += 1
+
+    def close(self) -> None:
+        """Writes what the encoder still holds. May be called twice."""
+        container, self._container = self._container, None
+        if container is not None:
+            self._tried(lambda: self._end(container))
+
+    def _open(self) -> Any:
+        import av
+
+        # a piece a second, each with its own index; the muxer hands every piece to the disk when it is whole
+        options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+        return av.open(str(self.path), "w", format="mp4", options=options)
+
+    def _add(self, time: float, image: U8) -> None:
+        if self._stream is None:
+            keys = {"tune": "zerolatency", "g": str(max(1, round(self.fps)))}
+            self._stream = _stream(self._container, image, self.fps, "libx264", self.crf, **keys)
+        self._container.mux(self._stream.encode(_frame(image, time)))
+
+    def _end(self, container: Any) -> None:
+        try:
+            if self._stream is not None:
+                container.mux(self._stream.encode(None))
+        finally:
+            container.close()
+
+    def _tried(self, write: Callable[[], Any]) -> Any:
+        import av
+
+        try:
+            return write()
+        except (av.FFmpegError, OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise SourceError(f"{self.path}: cannot write video ({reason}). Is the disk full?") from error
+
+
+def finish_video(growing: Path, path: Path, until: float = math.inf) -> float:
+    """Seconds of the ordinary MP4 `path` made from a `GrowingVideo`, without encoding again.
+
+    Frames after `until` are left out. SourceError where nothing can be read from it, or `path` cannot be written.
+    """
+    import av
+
+    last = -1.0
+    try:
+        # the whitelist: a file somebody has put there must not name others
+        with av.open(f"file:{growing.absolute()}", options={"format_whitelist": "mov,mp4"}) as read:
+            source = read.streams.video[0]
+            with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as write:
+                stream = write.add_stream_from_template(source)
+                for packet in _whole(read.demux(source)):
+                    if packet.pts is None or packet.pts * packet.time_base > until + 0.001:  # of rounding
+                        continue
+                    last, packet.stream = float(packet.pts * packet.time_base), stream
+                    write.mux(packet)
+    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
+        raise SourceError(f"{path}: cannot be made from {growing.name} ({error}).") from error
+    if last < 0:
+        raise SourceError(f"{path}: not written, there is no frame in {growing.name}.")
+    return last
+
+
+def _whole(packets: Iterator[Any]) -> Iterator[Any]:
+    """Packets up to the one a killed process did not finish."""
+    import av
+
+    with contextlib.suppress(av.InvalidDataError, av.EOFError):
+        yield from packets

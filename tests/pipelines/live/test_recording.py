@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,9 @@ from typing import Any
 import pytest
 
 from pipelines.live import recording
-from pipelines.live.recording import Record, Recorder, Shelf
-from streamer.errors import ConfigError
+from pipelines.live.recording import Record, Recorder
+from pipelines.live.shelf import Shelf
+from streamer.errors import ConfigError, SourceError
 from streamer.presence import Notice, Presence, Rules
 from streamer.sources import open_source
 from streamer.testing import Actor, Scene, Shot
@@ -172,11 +176,61 @@ def test_a_full_disk_stops_the_recording_and_says_so(tmp_path: Path, monkeypatch
     assert [s.partition(":")[2][:6] for s in said] == [" only ", " going"]
 
 
-def test_an_error_of_the_disk_ends_neither_recorder_nor_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any, **__: Any) -> int:
-        raise OSError(28, "No space left on device")
+def film_of(folder: Path, seconds: float) -> Recorder:
+    """A recorder that has written so much of a stay that lasts."""
+    made = recorder(folder)
+    Film(made).show(seconds, 1)
+    return made
 
-    monkeypatch.setattr(recording, "write_video", full)
+
+def test_a_clip_of_a_killed_run_is_there_but_for_its_last_second(tmp_path: Path) -> None:
+    killed = film_of(tmp_path, 4.8)
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    for path in tmp_path.iterdir():  # as a process that was killed by now would have left them
+        path.rename(tmp_path / path.name.replace(f".{os.getpid()}.", f".{gone.pid}."))
+    assert [t.stay for t in killed._takes.values()] == ["7-1"]
+    recorder(tmp_path)
+    ((told, path),) = clips(tmp_path)
+    assert told["end"] == pytest.approx(START + 4.8, abs=1.01)
+    assert told["person"] == 1
+    with closing(open_source(path)) as source:
+        assert sum(1 for _ in source) >= 38
+    assert names(tmp_path) == sorted([path.name, path.with_suffix(".json").name])
+
+
+def test_what_another_process_is_writing_is_left_alone(tmp_path: Path) -> None:
+    film_of(tmp_path, 2.0)
+    before = names(tmp_path)
+    recorder(tmp_path)
+    assert names(tmp_path) == before
+    assert len(before) == 2
+
+
+def test_a_stay_that_is_taken_back_leaves_no_clip(tmp_path: Path) -> None:
+    made = recorder(tmp_path)
+    film = Film(made)
+    film.show(2.0, 1)
+    made._notice(Notice(7, 99, "retract", film.time, "front door", film.presence.stays()[0]))
+    assert names(tmp_path) == []
+
+
+def test_a_picture_of_another_size_begins_another_clip(tmp_path: Path) -> None:
+    film = Film(recorder(tmp_path, width=320))
+    film.show(1.0, 1)
+    film.recorder.options = replace(film.recorder.options, width=160)
+    film.show(1.0, 1)
+    film.show(3.0)
+    found = [closing(open_source(path)) for _, path in clips(tmp_path)]
+    with found[0] as big, found[1] as small:
+        assert (big.info.width, small.info.width) == (320, 160)
+
+
+def test_an_error_of_the_disk_ends_neither_recorder_nor_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise SourceError("No space left on device")
+
+    monkeypatch.setattr(recording.GrowingVideo, "add", full)
     made = Recorder(Record(before=1.0), tmp_path, spare=0)
     presence = Presence(7, RULES)
     for k in range(15):
@@ -184,8 +238,8 @@ def test_an_error_of_the_disk_ends_neither_recorder_nor_run(tmp_path: Path, monk
         made.notices(presence.frame("hall", time, [Seen(1, (1.0, 1.0, 9.0, 9.0), 0.9, 1)]))
         made.frame("hall", time, replace(FRAME, time=time), [])
     made.close(20.0)
-    assert "disk" in made.problem.lower()
-    assert [p for p in tmp_path.iterdir() if p.suffix in (".mp4", ".json")] == []
+    assert "No space left" in made.problem
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("options", [{"people": "some"}, {"fps": 0}, {"before": -1}, {"before": 99}, {"keep_gb": 0}])
