@@ -16,18 +16,28 @@ from streamer.items import F32, I64, Assigned, Event, Split
 # The end of a source consolidates everything while it is cheap (4096 exemplars: 0.1 s) or has grown by 2 %, else only
 # people the source changed: with 24,000 exemplars 0.1 s instead of 1.3 s after every clip.
 SMALL, GROWTH = 4096, 1.02
+FEW, MANY = 1000, 10_000  # tracks between which the bar of single ones rises, with their logarithm
 CHUNK = 64  # queries searched in one matrix product
 
 
 class Repair(People):
-    """What needs `merge_bars` and `retry_bar` (dissimilarities); `_near` collects identities that saw each other."""
+    """What needs merge bars and `retry_bar` (dissimilarities); `_near` collects identities that saw each other."""
 
-    merge_bars: Bars
+    merge_few: Bars  # among up to FEW tracks
+    merge_many: Bars  # among MANY tracks and more
     retry_bar: float
     consolidate_growth: float | None
     _near: set[tuple[int, int]]
     _since_remerge: int
     _consolidated_at: int
+
+    @property
+    def merge_bars(self) -> Bars:
+        """The merge bars among as many tracks as there are now: the more, the likelier a stranger looks like a single
+        one by chance, and the nearer two must be."""
+        grown = math.log(max(1.0, self.tracks.count / FEW)) / math.log(MANY / FEW)
+        few, many = self.merge_few, self.merge_many
+        return Bars(few.one + min(1.0, grown) * (many.one - few.one), many.many, many.full)
 
     # ------------------------------------------------------------------ re-merge
     def remerge(self) -> list[Event]:

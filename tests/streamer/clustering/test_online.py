@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from streamer.clustering import repair
 from streamer.clustering.events import replay
 from streamer.clustering.online import OnlineClusterer
 from streamer.errors import ConfigError, StoreError
@@ -319,3 +320,19 @@ def test_with_cells_too_a_restored_clusterer_continues_as_if_nothing_had_happene
     copy = OnlineClusterer.restore(c.state())
     assert [str(e) for e in copy.add(stream[350:])] == [str(e) for e in c.add(stream[350:])]
     assert copy.state() == c.state()
+
+
+@pytest.mark.parametrize(("others", "together"), [(0, True), (60, False)])
+def test_two_single_tracks_must_be_the_nearer_the_more_there_are(
+    others: int, together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repair, "FEW", 4)
+    monkeypatch.setattr(repair, "MANY", 40)
+    space = np.eye(64, dtype=np.float32)
+    a, b = space[0], unit(0.34 * space[0] + np.sqrt(1 - 0.34**2) * space[1])  # below the link bar, above merge
+    c = OnlineClusterer(64, link=0.42, merge=0.31)
+    c.add([track(1, a), track(2, b), *(track(3 + i, space[2 + i]) for i in range(others))])
+    c.finish()
+    labels = c.labels()
+    assert (labels[1] == labels[2]) is together
+    assert len(set(labels.values())) == others + (1 if together else 2)
