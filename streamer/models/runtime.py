@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import io
 import os
@@ -164,8 +165,9 @@ class RuntimeBackend:
         self.provider = str(self._session.get_providers()[0])
         if self.provider != wanted:
             raise DeviceError(
-                f"device {device.kind} was asked for but {self.provider} would run. Check that the NVIDIA driver, "
-                'CUDA and cuDNN fit onnxruntime (pip install "whowhen[gpu]" brings them), or use --device cpu.'
+                f"device {device.kind} was asked for but {self.provider} would run{_because(ort, device)}. Check that "
+                'the NVIDIA driver, CUDA and cuDNN fit onnxruntime (pip install "whowhen[gpu]" brings them), or use '
+                "--device cpu."
             )
         self._place = ("cuda", device.index) if place is None and device.kind != "cpu" else place
         self._bound: dict[tuple[Any, ...], tuple[Any, dict[str, Any]]] = {}
@@ -222,18 +224,37 @@ def session_options(threads: int = 1) -> Any:
     return options
 
 
+def _because(ort: Any, device: Device) -> str:
+    """Why a provider does not come up, in brackets: what the loader says of its library, or that there is no card."""
+    named = {"cuda": "libonnxruntime_providers_cuda.so", "tensorrt": "libonnxruntime_providers_tensorrt.so"}
+    library = Path(getattr(ort, "__file__", None) or "none").parent / "capi" / named.get(device.kind, "")
+    if library.is_file():
+        try:
+            ctypes.CDLL(str(library))
+        except OSError as error:
+            if "undefined symbol" not in str(error):  # those of its host, which is not loaded this way
+                return f" ({error})"
+    return "" if card_present() else " (no NVIDIA card on this machine)"
+
+
 def _make(ort: Any, model: bytes | str, providers: list[Any], threads: int, device: Device) -> Any:
     options = session_options(threads)
     heard = io.StringIO()  # onnxruntime prints provider trouble on stdout
     try:
         with contextlib.redirect_stdout(heard):
-            if device.kind != "cpu" and hasattr(ort, "preload_dlls"):
-                ort.preload_dlls()
+            if device.kind != "cpu":
+                ort.set_default_logger_severity(4)  # four lines of C++ on stderr, which we tell in one
+                if hasattr(ort, "preload_dlls"):
+                    ort.preload_dlls()
             return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
     except Exception as error:
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         if device.kind != "cpu":
-            raise DeviceError(f"device {device.kind} cannot run this model: {line}. Use --device cpu.") from error
+            told = _because(ort, device) or f": {line}"
+            raise DeviceError(f"device {device.kind} cannot run this model{told}. Use --device cpu.") from error
         raise ModelError(
             f"this is not a model onnxruntime can run: {line}. Check the file named in the pack."
         ) from error
+    finally:
+        if device.kind != "cpu":
+            ort.set_default_logger_severity(3)

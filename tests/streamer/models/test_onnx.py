@@ -62,6 +62,7 @@ def no_gpu_runtime(monkeypatch: pytest.MonkeyPatch, active: str) -> None:
         __version__="1.30.0",
         InferenceSession=Made,
         SessionOptions=real.SessionOptions,
+        set_default_logger_severity=lambda level: None,
         OrtValue=SimpleNamespace(ortvalue_from_numpy=lambda v, kind, index: real.OrtValue.ortvalue_from_numpy(v)),
         get_available_providers=lambda: list(seam.PROVIDERS.values()),
     )
