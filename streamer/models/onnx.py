@@ -83,7 +83,7 @@ class Session:
             backend = self._open(read_model(model), Device.parse(device), threads, cache, memory_mb)
         self.backend = backend
         # batches gain 0 to 20 % on a processor and lose cache; 8 is where the embedders stop gaining
-        self._batcher = Batcher(limit=batch or (32 if self.on_gpu else 8), padded=not self.on_cpu)
+        self._batcher = Batcher(limit=batch or (32 if self.on_gpu else 8), padded=self.on_gpu)
 
     def _open(self, model: bytes, device: Device, threads: int, cache: Path | None, memory: int | None) -> Backend:
         if device.kind == "openvino":
