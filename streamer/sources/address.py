@@ -67,6 +67,8 @@ def parse_address(
         raise SourceError(
             f"{told}: is not the address of a camera. Give a device (/dev/video0) or a URL of {', '.join(SCHEMES)}."
         )
+    if not _port_fits(found["rest"]):
+        raise SourceError(f"{redact(shown(url), *secrets)}: its port is not a number from 1 to 65535.")
     if user or password:
         url = f"{found['scheme']}://{quote(user, safe='')}:{quote(password, safe='')}@{found['rest']}"
         secrets += [password]
@@ -75,6 +77,12 @@ def parse_address(
         secrets += [word]
     known = dict.fromkeys(form for s in secrets for form in (s, unquote(s), quote(s, safe="")) if len(form) > 2)
     return Address(url, shown(redact(url, *known)), scheme, tuple(known))
+
+
+def _port_fits(rest: str) -> bool:
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    port = host.rpartition(":")[2] if ":" in host.rpartition("]")[2] else "1"
+    return not port or (port.isdecimal() and 0 < int(port) < 65_536)
 
 
 def holds_password(text: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from streamer.errors import SourceError
 from streamer.sources.address import Address
-from streamer.sources.decoding import reason_of
+from streamer.sources.trouble import cause
 
 # what a network may send: no scripts, no local files, no picture sequences
 LIVE_FORMATS = (
@@ -107,7 +107,7 @@ class Connection:
         except (av.FFmpegError, OSError, ValueError) as error:
             if isinstance(error, av.ExitError) or self._monotonic() - max(seen, began) > 0.9 * self.stall:
                 raise Lost(f"no data for {self.stall:g} s", stalled=True) from None
-            raise Lost(f"connection broken ({reason_of(error)})") from None
+            raise Lost(cause(error, self.address)) from None
         raise Lost("the stream ended")
 
     def _decoded(self, packet: Any) -> list[Any]:
@@ -161,13 +161,11 @@ class Connection:
     def _why_not(self, error: Exception, seconds: float, limit: float) -> Exception:
         import av
 
-        if isinstance(error, av.ProtocolNotFoundError):
-            return Lost(f"the decoder of this installation cannot read {self.address.scheme}", final=True)
-        if isinstance(error, av.HTTPUnauthorizedError | av.HTTPForbiddenError):
-            return Lost("user or password are not accepted", slow=True)
         if not isinstance(error, av.FFmpegError | OSError | ValueError):
             return SourceError(f"{self.address.shown}: {type(error).__name__}. This is a fault in the program.")
         # a silent RTSP server comes back as "Invalid data": the time it took names the cause
         if isinstance(error, av.ExitError) or seconds > 0.9 * limit:
             return Lost(f"no answer for {limit:g} s")
-        return Lost(reason_of(error))
+        refused = isinstance(error, av.HTTPUnauthorizedError | av.HTTPForbiddenError)
+        final = isinstance(error, av.ProtocolNotFoundError)
+        return Lost(cause(error, self.address), slow=refused, final=final)

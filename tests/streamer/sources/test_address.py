@@ -23,6 +23,13 @@ def test_anything_else_is_refused_with_what_to_give_instead(text: str) -> None:
         parse_address(text)
 
 
+@pytest.mark.parametrize("host", ["hall:0", "hall:99999", "hall:rtsp", "[::1]:65536"])
+def test_a_port_that_is_none_is_told(host: str) -> None:
+    with pytest.raises(SourceError, match=r"rtsp://\*\*\*@.*: its port is not a number from 1 to 65535"):
+        parse_address(f"rtsp://bob:S3cr3t@{host}/1")
+    assert parse_address("rtsp://[::1]/1").scheme == parse_address("rtsp://hall:/1").scheme == "rtsp"
+
+
 def test_a_device_needs_no_scheme() -> None:
     assert parse_address("/dev/video0").scheme == "device"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import itertools
+import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +21,13 @@ import cv2
 import pytest
 
 from streamer.items import Frame
-from streamer.sources.camera import CameraSource
+from streamer.sources.camera import Backoff, CameraSource
+from streamer.sources.camera_feed import Feed
 from streamer.sources.write import write_video
 from streamer.testing import Actor, Scene, Shot
 
 WAIT = 20.0
+MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 SCENE = Scene((Shot(2, (Actor(1, (80, 120, 60), (240, 120, 60)),)),))
 
 
@@ -108,25 +113,40 @@ def test_a_list_from_the_network_reads_no_local_file(clip: Path, tmp_path: Path,
     assert camera.health().read == 0
 
 
-def test_transport_stream_over_udp(clip: Path) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ended = threading.Event()
-    sender = threading.Thread(target=send, args=(clip, port, ended), daemon=True)
+def test_transport_stream_over_bare_tcp(clip: Path) -> None:
+    with Feed(clip, kind="tcp") as feed:
+        frames, camera = looked(feed.url)
+    assert (frames[0].width, frames[0].height, camera.info.codec) == (320, 240, "h264")
+
+
+@pytest.mark.parametrize(("scheme", "form"), [("udp", "mpegts"), ("rtp", "rtp_mpegts")])
+def test_transport_stream_in_datagrams(clip: Path, scheme: str, form: str) -> None:
+    ended, port = threading.Event(), free_port()
+    sender = threading.Thread(
+        target=send, args=(clip, f"{scheme}://127.0.0.1:{port}?pkt_size=1316", form, ended), daemon=True
+    )
     sender.start()
     try:
-        frames, camera = looked(f"udp://127.0.0.1:{port}")
+        frames, camera = looked(f"{scheme}://127.0.0.1:{port}")
     finally:
         ended.set()
         sender.join(WAIT)
     assert (frames[0].width, frames[0].height, camera.info.codec) == (320, 240, "h264")
 
 
-def send(clip: Path, port: int, ended: threading.Event) -> None:
+def free_port() -> int:
+    """An even one: RTP wants the next for itself."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            port = int(free.getsockname()[1])
+        if port % 2 == 0:
+            return port
+
+
+def send(clip: Path, url: str, form: str, ended: threading.Event) -> None:
     """Sends the clip over and over, four times as fast as it was taken."""
-    url = f"udp://127.0.0.1:{port}?pkt_size=1316"
-    with av.open(str(clip)) as source, av.open(url, "w", format="mpegts") as out:
+    with av.open(str(clip)) as source, av.open(url, "w", format=form) as out:
         first = source.streams.video[0]
         stream = out.add_stream_from_template(first)
         packets = [p for p in source.demux(first) if p.dts is not None]
@@ -141,10 +161,59 @@ def send(clip: Path, port: int, ended: threading.Event) -> None:
                     return
 
 
+def test_rtmp_from_a_real_server_that_is_killed_and_comes_back(clip: Path, tmp_path: Path) -> None:
+    if not (shutil.which("nginx") and MODULE.exists()):
+        pytest.skip("nginx with RTMP is not installed (apt-get install nginx-light libnginx-mod-rtmp)")
+    port, ended = free_port(), threading.Event()
+    url = f"rtmp://127.0.0.1:{port}/live/cam"
+    (tmp_path / "nginx.conf").write_text(
+        f"load_module {MODULE}; daemon off; master_process off; pid {tmp_path}/pid; error_log stderr; events {{}}\n"
+        f"rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; }} }} }}\n"
+    )
+    command = ["nginx", "-e", "stderr", "-c", str(tmp_path / "nginx.conf")]
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    sender = threading.Thread(target=publish, args=(clip, url, ended), daemon=True)
+    sender.start()
+    camera = CameraSource(url, backoff=Backoff(lambda: -1.4))
+    try:
+        assert camera.take(WAIT) is not None, camera.health()
+        server.kill()
+        server.wait()
+        while camera.take(0.2) is not None or camera.live:
+            pass
+        server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        again = camera.take(WAIT)
+        assert again is not None, camera.health()
+        assert (again.epoch, again.width, camera.info.codec) == (2, 320, "h264")
+    finally:
+        ended.set()
+        server.kill()
+        server.wait()
+        camera.close()
+        sender.join(WAIT)
+
+
+def publish(clip: Path, url: str, ended: threading.Event) -> None:
+    """A camera that pushes to a server, again and again."""
+    while not ended.is_set():
+        with contextlib.suppress(OSError, av.FFmpegError):
+            send(clip, url, "flv", ended)
+        ended.wait(0.1)
+
+
+def test_what_the_decoder_cannot_read_is_told_with_what_to_do() -> None:
+    camera = CameraSource("srt://127.0.0.1:9")
+    camera.start()
+    assert camera.join(WAIT)
+    if not camera.fatal:
+        pytest.skip("this PyAV reads SRT")
+    assert camera.fatal.startswith("the decoder of this installation cannot read srt: send it as rtsp, rtmp or udp")
+
+
 def test_a_device_that_is_not_there_is_waited_for() -> None:
     camera = CameraSource("/dev/video99")
     while not camera.health().message:
         assert camera.take(0.02) is None
     assert camera.health().state == "down"
-    assert "No such file" in camera.health().message
+    assert "there is no such device. Those of this machine: " in camera.health().message
     camera.close()

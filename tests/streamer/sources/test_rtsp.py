@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import socket
+import socketserver
+import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,10 +68,56 @@ def test_rtsp_with_a_password_survives_its_server(server: list[subprocess.Popen[
     assert camera.join(WAIT)
 
 
+class Encrypted(socketserver.ThreadingTCPServer):
+    """TLS in front of a server, as cameras with rtsps have it."""
+
+    daemon_threads = True
+
+    def __init__(self, behind: int, folder: Path) -> None:
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
+             "-keyout", "k.pem", "-out", "c.pem"], cwd=folder, capture_output=True, check=True,
+        )  # fmt: skip
+        self.behind, self.context = behind, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(folder / "c.pem", folder / "k.pem")
+        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        with (
+            contextlib.suppress(OSError), self.context.wrap_socket(request, server_side=True) as outer,
+            socket.create_connection(("127.0.0.1", self.behind)) as inner,
+        ):  # fmt: skip
+            outer.setblocking(False)
+            while select.select([outer, inner], [], [])[0]:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    inner.sendall(outer.recv(65_536) or _gone())
+                if select.select([inner], [], [], 0)[0]:
+                    data = inner.recv(65_536) or _gone()
+                    outer.setblocking(True)
+                    outer.sendall(data)
+                    outer.setblocking(False)
+
+
+def _gone() -> bytes:
+    raise OSError("one side has hung up")
+
+
+def test_rtsp_over_tls(server: list[subprocess.Popen[str]], port: int, tmp_path: Path) -> None:
+    with Encrypted(port, tmp_path) as front:
+        threading.Thread(target=front.serve_forever, daemon=True).start()
+        camera = CameraSource(parse_address(f"rtsps://bob:S3cr3t%40@127.0.0.1:{front.server_address[1]}/cam"))
+        first = camera.take(WAIT)
+        assert first is not None, camera.health()
+        assert (first.width, camera.info.codec) == (1280, "h264")
+        camera.close()
+        assert camera.join(WAIT)
+        front.shutdown()
+
+
 def test_a_wrong_password_is_told_as_such(server: list[subprocess.Popen[str]], port: int) -> None:
     camera = CameraSource(parse_address(f"rtsp://bob:wrong@127.0.0.1:{port}/cam"), backoff=Backoff(lambda: 2.0))
     camera.start()
     while not camera.health().message:
         assert camera.take(0.05) is None
-    assert camera.health().message == "user or password are not accepted"
+    assert camera.health().message == "user or password are not accepted (401)"
     camera.close()
