@@ -45,9 +45,10 @@ def read_photo(path: Path) -> U8:
 
 
 def faces(path: Path, models: Any) -> list[FaceSample]:
-    """The faces of a photo, embedded, largest first. SourceError where there is none."""
+    """The faces of a photo, embedded with their mirror images, largest first. SourceError where there is none."""
     from streamer.album import margined
     from streamer.crops import align, complete_landmarks, cut
+    from streamer.stages import centre
 
     image = read_photo(path)
     found = models.detector.detect([image])[0]
@@ -61,7 +62,11 @@ def faces(path: Path, models: Any) -> list[FaceSample]:
     order = np.argsort(-(found.boxes[:, 2] - found.boxes[:, 0]), kind="stable")
     found = found.take(order)
     crops = align(image, complete_landmarks(found.landmarks, found.boxes), models.embedder.template)
-    vectors = models.embedder.embed(crops)
+    # A photo is one look, the mean with its mirror image a steadier one: of 140 photos of 70 people of LFW, enrolled
+    # with one other photo each, the default pack names 86 % instead of 82 % (with three: 91 instead of 84), of 250
+    # strangers it takes 3 instead of 2 (none and none).
+    both = models.embedder.embed(np.concatenate([crops, crops[:, :, ::-1]])).reshape(2, len(crops), -1)
+    vectors = [centre(both[:, k], np.ones(2, np.float32), models.embedder.metric) for k in range(len(crops))]
     rates = models.quality.rate(crops) if models.quality is not None else np.ones(len(crops), np.float32)
     return [
         FaceSample(

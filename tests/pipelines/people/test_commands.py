@@ -173,7 +173,7 @@ class Fake:
             self.person = person
 
         def embed(self, crops: Any) -> Any:
-            return person_vector(self.person, 77)[None]
+            return person_vector(self.person, 77)[None].repeat(len(crops), axis=0)
 
     def __init__(self, person: int) -> None:
         self.detector, self.embedder, self.quality = Fake.Detector(), Fake.Embedder(person), None

@@ -328,6 +328,18 @@ def test_mot_is_frames_from_one_with_ten_columns(tmp_path: Path) -> None:
     assert len(lines) == 238
 
 
+@pytest.mark.filterwarnings("ignore:Operation with tuple:DeprecationWarning")  # motmetrics, of pandas 3
+def test_mot_is_scored_by_motmetrics(tmp_path: Path) -> None:
+    mm = reader("motmetrics", "eval")
+    found = mm.io.loadtxt(str(reports.write("mot", drawn_run(), tmp_path)), fmt="mot16", min_confidence=0.1)
+    scores = mm.MOTAccumulator(auto_id=False)
+    for frame, boxes in found.groupby("FrameId"):
+        ids, corners = boxes.index.get_level_values("Id"), boxes[["X", "Y"]].to_numpy()
+        scores.update(ids, ids, mm.distances.norm2squared_matrix(corners, corners, max_d2=1.0), frameid=frame)
+    told = mm.metrics.create().compute(scores, metrics=["mota", "idf1", "num_frames", "num_unique_objects"])
+    assert told.iloc[0].tolist() == [1.0, 1.0, 25 * 4 + 38 + 50, 3]
+
+
 def test_mot_by_track_has_the_faces_given_to_nobody(tmp_path: Path) -> None:
     assert reports.write("mot", one_frame(), tmp_path).read_text() == ""
     text = reports.write("mot", one_frame(), tmp_path / "t.mot.txt", identity="track").read_text()
