@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streamer.config import Config, load
-from streamer.errors import StreamerError
+from streamer.errors import ConfigError, StreamerError
 from streamer.library import Library
 from streamer.processing.base import Listener
 from streamer.processing.file import FileWorker
@@ -25,6 +25,7 @@ def process(
     settings: Mapping[str, Any] | None = None,
     listener: Listener | None = None,
     force: bool = False,
+    jobs: int = 1,
 ) -> Result:
     """Who appears when in videos, folders or globs: a `Result`, to be closed (or used with `with`).
 
@@ -38,13 +39,15 @@ def process(
     """
     from streamer.sources import expand
 
+    if jobs < 1:
+        raise ConfigError(f"jobs {jobs}: 1 or more sources at a time are expected.")
     found = expand(paths)
     with ExitStack() as stack:
         people = opened(library, stack)
         worker = FileWorker(people, built(models, device), config_of(preset, settings), listener, force=force)
         done = []
-        for path in found:
-            done.append(worker.one(path))
+        for one in worker.all(found, jobs):
+            done.append(one)
             people.refresh()
         problems: dict[str, StreamerError] = {d.path: d.error for d in done if d.error is not None}
         numbers = dict.fromkeys(d.record for d in done if d.record is not None)

@@ -152,6 +152,26 @@ def test_a_source_that_fails_is_a_problem_beside_others_and_an_error_alone(clip:
         streamer.process(bad, models=models())
 
 
+def test_several_sources_at_a_time_give_what_one_after_the_other_gives(clip: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("no video")
+    clips = [clip, bad]
+    for n in range(2):
+        clips.append(tmp_path / f"copy{n}.mp4")
+        clips[-1].write_bytes(clip.read_bytes() + bytes(n + 1))  # another content, the same pictures
+
+    def told(jobs: int) -> tuple[Any, ...]:
+        with streamer.process(*clips, models=models(), jobs=jobs) as result:
+            tracks = [(t.source, t.id, t.person, t.start, t.end) for t in result.tracks]
+            return [s.name for s in result.sources], tracks, list(result.problems)
+
+    one = told(1)
+    assert told(3) == one
+    assert one[0] == ["scene.mp4", "copy0.mp4", "copy1.mp4"]
+    with pytest.raises(ConfigError, match="jobs 0: 1 or more"):
+        streamer.process(clip, models=models(), jobs=0)
+
+
 def test_without_a_library_nothing_stays_behind(clip: Path) -> None:
     result = streamer.process(clip, models=models())
     place = Path(result.library.store.path)
