@@ -30,6 +30,10 @@ class Kept:
         while len(self._notices) > self.limit:
             self._notices.popleft()
 
+    def last(self, count: int) -> list[Notice]:
+        """The newest, at most `count`, in order."""
+        return list(self._notices)[-count:]
+
     def since(self, epoch: int, seq: int) -> Missed:
         """Everything after (epoch, seq), each once. An older epoch, or one that is not this one, gets all that is kept,
         `truncated` unless that reaches back to the first notice of this epoch."""

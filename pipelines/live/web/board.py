@@ -21,6 +21,7 @@ QUALITY = 78
 FACE = 120  # px of a small face
 FACES = 500  # small faces kept
 GAPS = 200
+NEWS = 40  # notices a page begins with
 BETTER = 1.15  # a face this much wider replaces the one that is kept
 
 
@@ -132,6 +133,7 @@ class Board:
                 "stays": stays,
                 "names": {str(k): v for k, v in self.book.names.items() if v},
                 "health": [health_dict(h) for h in self.healths.values()],
+                "news": [n.as_dict() for n in self.kept.last(NEWS)],
                 "gaps": [g for g in self.gaps if g["end"] > now - HOUR],
             }
 

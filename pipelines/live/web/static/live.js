@@ -34,6 +34,7 @@ async function begin() {
     book.stays = new Map(state.stays.map((s) => [s.id, s]));
     book.names = new Map(Object.entries(state.names).map(([p, n]) => [Number(p), n]));
     book.health = new Map(state.health.map((h) => [h.camera, h]));
+    $("news").replaceChildren(); state.news.forEach(tell);
     book.gaps = state.gaps; book.key = state.key; book.writable = state.writable; book.recording = state.sinks.some((s) => s.name === "record");
     state.cameras.forEach(tile);
     drawSinks(state.sinks);
@@ -65,10 +66,11 @@ function apply(n) {
 
 function tell(n) {
   const who = el("b", {}, label(n.person));
-  const words = { enter: [who, ` came, ${n.camera}`], exit: [who, ` left, ${n.camera}`], unknown: [who, " has no name yet"],
+  const words = { enter: [who, ` came, ${n.camera}`], exit: [who, ` left, ${n.camera}`], unknown: [el("b", {}, `Person ${n.person}`), " has no name yet"],
     replace: [who, `, not ${label(n.was)}`], retract: [who, n.into ? " counted once" : " taken back"],
     named: [`Person ${n.person} is `, el("b", {}, n.name || "nobody by name")], gap: [`${n.camera} saw nothing for ${span(n.end - n.start)}`] }[n.type];
   if (!words) return;
+  $("nonews").hidden = true;
   $("news").prepend(el("li", {}, el("time", {}, clock(n.at)), el("span", {}, ...words)));
   while ($("news").children.length > 40) $("news").lastChild.remove();
 }
@@ -97,7 +99,7 @@ function drawHere(here, time) {
     if (li.className !== c) li.className = c;
     li.querySelector(".name").textContent = label(s.person);
     const where = li.querySelector(".where");
-    where.textContent = `${s.camera} · ${span(time - s.start)}`;
+    where.textContent = `${s.camera} · ${span(time - s.start)}${s.unknown ? " · no name yet" : ""}`;
     where.classList.toggle("stranger", s.unknown);
     li.querySelector(".keep").hidden = !book.recording;
     const button = li.querySelector(".ask");
@@ -121,6 +123,7 @@ function card(id) {
 }
 
 function drawHour(stays, time) {
+  if ($("hour").querySelector("rect:hover")) return; // its title is being read
   const oldest = Math.min(time, ...stays.map((s) => s.start), ...book.gaps.map((g) => g.start));
   const width = Math.min(HOUR, Math.max(300, 60 * Math.ceil((time - oldest) / 60))), begin = time - width, rows = new Map();
   $("hourhead").textContent = width === HOUR ? "The last hour" : `The last ${width / 60} minutes`;
@@ -129,8 +132,8 @@ function drawHour(stays, time) {
   const ordered = [...rows].sort((a, b) => lasts(b[1]) - lasts(a[1]) || a[0] - b[0]).slice(0, 60);
   const step = width > 1800 ? 600 : width > 900 ? 300 : 60, marks = [];
   for (let t = Math.ceil(begin / step) * step; t < time; t += step) marks.push(t);
-  const lane = (bars) => {
-    const s = svg("svg", { viewBox: `0 0 ${width} 34`, preserveAspectRatio: "none" });
+  const lane = (bars, words) => {
+    const s = svg("svg", { viewBox: `0 0 ${width} 34`, preserveAspectRatio: "none", role: "img", "aria-label": words });
     for (const t of marks) s.append(svg("line", { x1: t - begin, x2: t - begin, y1: 0, y2: 34 }));
     s.append(...bars);
     return s;
@@ -143,12 +146,14 @@ function drawHour(stays, time) {
   const out = ordered.map(([person, list]) => {
     const seconds = list.reduce((sum, s) => sum + (s.end ?? time) - Math.max(s.start, begin), 0);
     const bars = list.map((s) => bar(s.start, s.end ?? time, s.state === "final" ? "" : "soft", `${label(person)}, ${s.camera}, ${clock(s.start)} to ${s.end == null ? "now" : clock(s.end)}`));
-    return el("div", { class: `row c${colour(person)}` }, el("div", { class: "who" }, el("i"), el("span", {}, label(person)), el("span", { class: "sum" }, span(seconds))), el("div", { class: "lane" }, lane(bars)));
+    const newest = list.reduce((a, b) => (b.end ?? time) > (a.end ?? time) ? b : a);
+    const words = `In view ${list.length === 1 ? "once" : `${list.length} times`}, last ${clock(newest.start)} to ${newest.end == null ? "now" : clock(newest.end)}, ${newest.camera}`;
+    return el("div", { class: `row c${colour(person)}` }, el("div", { class: "who" }, el("i"), el("span", {}, label(person)), el("span", { class: "sum" }, span(seconds))), el("div", { class: "lane" }, lane(bars, words)));
   });
   const gaps = book.gaps.filter((g) => g.end > begin);
   for (const camera of new Set(gaps.map((g) => g.camera))) {
     const bars = gaps.filter((g) => g.camera === camera).map((g) => bar(g.start, g.end, "notseen", `${camera} saw nothing, ${clock(g.start)} to ${clock(g.end)}: ${g.reason}`));
-    const s = lane(bars), hatch = svg("pattern", { id: "hatch", width: 12, height: 6, patternUnits: "userSpaceOnUse" });
+    const s = lane(bars, `Saw nothing ${bars.length === 1 ? "once" : `${bars.length} times`}`), hatch = svg("pattern", { id: "hatch", width: 12, height: 6, patternUnits: "userSpaceOnUse" });
     hatch.append(svg("path", { d: "M0 6L12 0", stroke: "#a49c8e", "stroke-width": 2 })); s.prepend(hatch);
     out.push(el("div", { class: "row cn" }, el("div", { class: "who" }, el("span", {}, camera)), el("div", { class: "lane" }, s)));
   }
@@ -162,12 +167,13 @@ function drawHour(stays, time) {
 function drawHealth(time) {
   $("health").replaceChildren(...[...book.health.values()].sort((a, b) => a.camera.localeCompare(b.camera)).map((h) => el("tr", {},
     el("td", {}, h.camera), el("td", {}, el("span", { class: `dot ${h.state}` }), h.state), el("td", { class: "r" }, span(time - h.since)),
-    el("td", { class: "r" }, h.fps.toFixed(1)), el("td", { class: "r" }, `${Math.round(h.frame_age * 1000)} ms`), el("td", { class: "r" }, h.read.toLocaleString()),
+    el("td", { class: "r" }, h.fps.toFixed(1)), el("td", { class: "r" }, h.state === "live" ? `${Math.round(h.frame_age * 1000)} ms` : "–"), el("td", { class: "r" }, h.read.toLocaleString()),
     el("td", { class: "r" }, h.processed.toLocaleString()), el("td", { class: "r" }, h.dropped.toLocaleString()), el("td", { class: "r" }, String(h.reconnects)), el("td", { class: "remark" }, h.message))));
   for (const [camera, t] of tiles) {
     const h = book.health.get(camera);
     t.dot.className = `dot ${h?.state ?? "connecting"}`;
-    t.figures.textContent = h ? `${h.fps.toFixed(0)} fps · ${Math.round(h.frame_age * 1000)} ms` : "";
+    t.figures.textContent = !h ? "" : h.state === "live" ? `${h.fps.toFixed(0)} fps · ${Math.round(h.frame_age * 1000)} ms` : `${h.state} for ${span(time - h.since)}`;
+    t.over.toggleAttribute("hidden", Boolean(h) && h.state !== "live"); // nobody knows where those faces are now
     t.veil.hidden = !h || h.state === "live";
     t.veil.textContent = h ? `${h.state}${h.message ? `: ${h.message}` : ""}` : "";
   }
@@ -189,6 +195,7 @@ function tile(camera) {
   const after = [...tiles.keys()].sort(), next = after[after.indexOf(camera) + 1];
   $("cameras").insertBefore(figure, next && tiles.get(next).figure ? tiles.get(next).figure : null);
   t.figure = figure;
+  $("cameras").classList.toggle("many", tiles.size > 4);
   watch(camera, t);
 }
 
@@ -213,13 +220,18 @@ async function watch(camera, t) {
 
 function boxes(t, about) {
   t.over.setAttribute("viewBox", `0 0 ${about.width} ${about.height}`);
-  const size = about.width / 42, old = t.faces;
+  // 13 pixels of the screen at least, however small the tile
+  const pixel = Math.max(about.width / (t.over.clientWidth || about.width), about.height / (t.over.clientHeight || about.height));
+  const size = Math.max(about.width / 42, 13 * pixel), old = t.faces;
   t.faces = new Map();
   for (const f of about.faces) {
     const key = f.stay || f.box.join(), person = book.stays.get(f.stay)?.person ?? f.person, text = person == null ? "…" : label(person), [x1, y1, x2, y2] = f.box;
     const g = old.get(key) ?? face(f);
     old.delete(key); t.faces.set(key, g);
-    g.setAttribute("aria-label", text); g.dataset.person = person ?? "";
+    const nameable = person != null && book.writable;
+    g.setAttribute("aria-label", nameable ? `Name ${text}` : text); g.dataset.person = person ?? "";
+    g.setAttribute("role", nameable ? "button" : "img");
+    if (nameable) g.setAttribute("tabindex", 0); else g.removeAttribute("tabindex");
     const [hit, box, chip, words] = g.children, w = text.length * size * .61 + size, h = size * 1.5;
     const x = Math.min(Math.max(0, x1), Math.max(0, about.width - w)), y = y1 > h + 2 ? y1 - h - 2 : Math.min(y2 + 2, about.height - h);
     for (const r of [hit, box]) { r.setAttribute("x", x1); r.setAttribute("y", y1); r.setAttribute("width", Math.max(0, x2 - x1)); r.setAttribute("height", Math.max(0, y2 - y1)); }
@@ -232,7 +244,7 @@ function boxes(t, about) {
 }
 
 function face(f) {
-  const g = svg("g", { class: "face", tabindex: 0, role: "button" });
+  const g = svg("g", { class: "face" });
   g.append(svg("rect", { class: "hit" }), svg("rect", { class: "box" }), svg("rect", { class: "chip" }), svg("text"));
   const open = () => { if (g.dataset.person) name(Number(g.dataset.person), f.stay); };
   g.addEventListener("click", open);

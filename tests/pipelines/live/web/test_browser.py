@@ -65,6 +65,10 @@ def test_the_page_shows_who_is_here_and_lets_them_be_named(shown: chromium.Brows
     assert sorted(texts(shown, ".face text")) == ["Person 1", "Person 2"]
     assert shown.js("document.querySelector('canvas').width") == 320
     assert texts(shown, "#health td:nth-child(2)") == ["live", "down"]
+    assert texts(shown, ".tile .figures")[1].startswith("down for ")
+    assert texts(shown, "#news li span")[-1] == "Person 1 came, hall"  # what happened before the page was opened
+    assert shown.js("document.querySelector('.face').getAttribute('aria-label')") == "Name Person 1"
+    assert shown.js("document.querySelector('#hour svg').getAttribute('aria-label')").startswith("In view once, last ")
     assert "2 people in view" in str(shown.js("document.querySelector('#lead').textContent"))
     assert len(texts(shown, "#hour .row .who i + span")) == 2
 
@@ -102,6 +106,7 @@ def test_a_face_in_the_picture_is_named_by_keyboard(shown: chromium.Browser, run
 def test_the_page_fits_a_phone_and_comes_back_after_a_lost_connection(shown: chromium.Browser, run: Run) -> None:
     shown.ask("Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=True)
     assert shown.js("document.documentElement.scrollWidth") <= 390
+    until(shown, "document.querySelector('.face text').getBoundingClientRect().height >= 12")  # legible on a small tile
     shown.js("source.close(); source.onerror()")
     until(shown, "document.querySelector('#line').classList.contains('live')")
     run.step(1, seconds=3.0)
