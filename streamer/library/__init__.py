@@ -327,11 +327,19 @@ class Library:
         self._view = None
         return receipt
 
-    def expire(self, keep_unnamed: timedelta, *, now: datetime | None = None, clusterer: Any = None) -> int:
-        """Erases what is kept of people nobody named and that were last seen longer ago; how many tracks."""
+    def expire(
+        self, keep_unnamed: timedelta, *, now: datetime | None = None, clusterer: Any = None, running: bool = False
+    ) -> int:
+        """Erases what is kept of people nobody named and that were last seen longer ago; how many tracks.
+
+        `running`: a file of this process is half read and stays; should the process die, the next run makes the
+        clusterer anew instead of going back to a state that knows who was erased.
+        """
         from streamer.library.erasure import expire
 
-        self._discard()
+        if not running:
+            self._discard()
+        self._view = None
         when = now or self.clock()
         gone = expire(self.store, self.view, now=when, keep_unnamed=keep_unnamed, clusterer=clusterer, say=self.say)
         self._view = None

@@ -14,9 +14,9 @@ import numpy as np
 
 from streamer.clustering.online import OnlineClusterer
 from streamer.errors import StoreError
-from streamer.items import F32
+from streamer.items import F32, Assigned, Split
 from streamer.ledger import Decision, Ledger, View
-from streamer.library.machine import Say, restored_from
+from streamer.library.machine import Say, restored_from, vectors_from
 from streamer.library.written import Outcome, erase, numbers_of, showing
 from streamer.reports.atomic import ReportError, text, write_bytes
 from streamer.store import Store
@@ -80,8 +80,8 @@ def expire(
 ) -> int:  # fmt: skip
     """Erases tracks of people nobody named, and of nobody, that were last seen before `now - keep_unnamed`; how many.
 
-    A track of a camera is seen at its own time (seconds since 1970, UTC), one of a file when the file was read.
-    A person goes as a whole when the last sighting is too old. `now` must carry a time zone.
+    A track of a camera is seen at its own time (seconds since 1970, UTC), one of a file when the file was read (now,
+    while it is). A person goes as a whole when the last sighting is too old. `now` must carry a time zone.
     """
     limit = now - keep_unnamed
     last: dict[int, datetime] = {}
@@ -94,6 +94,7 @@ def expire(
     gone = sorted(t for t, p in view.labels.items() if (p if p is not None else -t) in old)
     if gone:
         with store.erasing():
+            _clean_rollbacks(store, gone)
             _erase(store, gone, now.isoformat(), [key for key in old if key > 0], clusterer, say)
     return len(gone)
 
@@ -102,10 +103,26 @@ def _seen_at(store: Store, now: datetime) -> dict[int, datetime]:
     out: dict[int, datetime] = {}
     for source in store.sources():
         read = datetime.fromisoformat(source.ended or source.began) if source.ended or source.began else now
-        read = read if read.tzinfo else read.replace(tzinfo=now.tzinfo)
+        read = now if source.status == "running" else read if read.tzinfo else read.replace(tzinfo=now.tzinfo)
         for track in store.tracks(source.id):
             out[track.id] = datetime.fromtimestamp(track.end, UTC) if source.kind == "live" else read
     return out
+
+
+def _clean_rollbacks(store: Store, tracks: Sequence[int]) -> None:
+    """Takes tracks out of what a half read file would be rolled back to, so that a run killed now comes to the same
+    end; where that would move others too, or the state is of no use, the clusterer is made anew after a kill.
+    """
+    gone = set(tracks)
+    try:
+        for number, kept in store.rollbacks().items():
+            clusterer = OnlineClusterer.restore(kept.state, vectors=vectors_from(store))
+            events = clusterer.remove(tracks)
+            if any(isinstance(e, Split) or (isinstance(e, Assigned) and e.track not in gone) for e in events):
+                raise StoreError("others would move")
+            store.rewrite_snapshot(number, clusterer.pages())
+    except StoreError:
+        store.drop_rollbacks()
 
 
 def _erase(

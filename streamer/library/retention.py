@@ -24,7 +24,7 @@ def duration(text: str) -> timedelta:
 
 
 class Retention:
-    """Erases expired people now and then: `apply` at the start of a run, between sources, during a camera.
+    """Erases expired people now and then: `apply` at the start of a run, between and during sources.
 
     `keep` None keeps everything. The clock is the library's.
     """
@@ -38,10 +38,12 @@ class Retention:
         """Whether it is time to look again."""
         return self.keep is not None and (self._last is None or self.library.clock() - self._last >= self.every)
 
-    def apply(self, clusterer: Any = None) -> int:
-        """How many tracks were erased; 0 at once when it is not time yet. `clusterer` is the one of the run."""
+    def apply(self, clusterer: Any = None, *, running: bool = False) -> int:
+        """How many tracks were erased; 0 at once when it is not time yet. `clusterer` is the one of the run, `running`
+        that a file is half read: it stays.
+        """
         now = self.library.clock()
         if self.keep is None or not self.due:
             return 0
         self._last = now
-        return self.library.expire(self.keep, now=now, clusterer=clusterer)
+        return self.library.expire(self.keep, now=now, clusterer=clusterer, running=running)

@@ -49,8 +49,8 @@ class FileWorker:
 
     `inline` runs the stages in one thread instead of one each; the result is the same. `force` does finished sources
     again: the new run takes the place of the old one, decisions move along. People nobody named are erased
-    `keep_unnamed` after they were last seen, at the start and between sources. Once `stop` is set nothing more is
-    read; the source at hand is taken back, to be begun again by the next run.
+    `keep_unnamed` after they were last seen, at the start, between sources and while one is read. Once `stop` is set
+    nothing more is read; the source at hand is taken back, to be begun again by the next run.
     """
 
     def __init__(
@@ -88,8 +88,8 @@ class FileWorker:
             model=e.model, keep_vectors=False,
         )  # fmt: skip
 
-    def _expire(self, clusterer: Any = None) -> None:
-        gone = self.retention.apply(clusterer)
+    def _expire(self, clusterer: Any = None, *, running: bool = False) -> None:
+        gone = self.retention.apply(clusterer, running=running)
         if gone:
             self.listener.say(f"{gone} tracks of people nobody named have expired and were erased{FILES_STAY}")
 
@@ -177,7 +177,8 @@ class FileWorker:
             reading.close()
 
     def _process(self, path: Path, reading: Reading, content: str) -> Done:
-        from streamer.stages import Assign, Embed
+        from streamer.processing.assigning import Assigning
+        from streamer.stages import Assign, Embed, Outcome
 
         told, source = reading.shown, reading.source
         began = time.process_time()
@@ -189,22 +190,25 @@ class FileWorker:
         embed = Embed(models.embedder, models.quality, self.store.next_track(), certain_score(models.detector))
         people: set[int] = set()
 
-        def keep(outcome: Any) -> None:
+        def keep(outcome: Outcome) -> None:
             self._record(record, outcome)
             told.tracks += len(outcome.tracks)
             told.people = _count(people, outcome.events)
 
-        chain: list[Stage] = [*reading.stages, embed, Assign(self.clusterer, calibration)]
+        chain: list[Stage] = [*reading.stages, embed]
+        last = Assigning(Assign(self.clusterer, calibration), keep, lambda: self._expire(self.clusterer, running=True))
         if self.inline:
-            flow = run_inline(reading.items, chain, keep, stop=self.stop)
+            flow = run_inline(reading.items, chain, last.take, stop=self.stop)
         else:
-            flow = run_threaded(reading.items, chain, keep, stop=self.stop, patience=PATIENCE_S)
+            flow = run_threaded(reading.items, chain, last.take, stop=self.stop, patience=PATIENCE_S)
         if self._stopped and not reading.complete:
             self._take_back()
             told.state = "interrupted"
             return Done(str(path), "interrupted")
+        last.finish()
         told.faces = reading.follow.faces
-        seconds = {s.name: s.cpu_s for s in flow.stages} | (reading.seconds or {})
+        seconds = {s.name: s.cpu_s for s in flow.stages} | (reading.seconds or {}) | {last.assign.name: last.cpu_s}
+        seconds["sink"] = max(0.0, seconds["sink"] - last.cpu_s)
         # beside others the process' own clock says nothing of this source
         cpu = time.process_time() - began if reading.seconds is None else sum(seconds.values())
         stats = run_stats(source, reading.follow, embed, cpu)

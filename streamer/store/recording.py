@@ -162,9 +162,30 @@ class Recording(StorePart):
 
     def state(self) -> Snapshot | None:
         """The newest snapshot, None when there is none. StoreError when it is damaged."""
-        row = self._db.one("SELECT seq, track, model, data FROM snapshots ORDER BY id DESC LIMIT 1")
+        row = self._db.one("SELECT max(id) FROM snapshots")
+        return None if row is None or row[0] is None else self._snapshot(row[0])
+
+    def rollbacks(self) -> dict[int, Snapshot]:
+        """Snapshots by number that half read files would be rolled back to. StoreError when one is damaged."""
+        found = self._db.rows(
+            "SELECT DISTINCT snapshot FROM sources WHERE status = 'running' AND kind != 'live' AND snapshot IS NOT NULL"
+        )
+        return {number: self._snapshot(number) for (number,) in found}
+
+    def rewrite_snapshot(self, number: int, state: Pages) -> None:
+        """Puts a state from which somebody was erased in the place of the one that knows them."""
+        with self._db.write() as sql:
+            sql.execute("UPDATE snapshots SET data = ? WHERE id = ?", (chunks.keep(sql, state), number))
+
+    def drop_rollbacks(self) -> None:
+        """Half read files can no longer be rolled back: the clusterer would be made anew."""
+        with self._db.write() as sql:
+            sql.execute("UPDATE sources SET snapshot = NULL WHERE status = 'running'")
+
+    def _snapshot(self, number: int) -> Snapshot:
+        row = self._db.one("SELECT seq, track, model, data FROM snapshots WHERE id = ?", (number,))
         if row is None:
-            return None
+            raise StoreError(f"{self.path} holds no snapshot {number}.")
         try:
             pieces = self._db.stream("SELECT hash, data FROM chunks")
             return Snapshot(row[0], row[1], row[2], chunks.assemble(pieces, row[3]))
