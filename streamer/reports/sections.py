@@ -14,6 +14,8 @@ from streamer.reports.layout import count, covered, grouped, span, spoken
 from streamer.reports.tables import day, timecode
 from streamer.reports.timecode import Clock
 
+BRIEF = 1.0  # s on screen below which somebody is counted apart: passers-by, and most of what is no face
+
 
 def lead(data: RunData, people: Sequence[PersonEntry]) -> str:
     """The sentence under the title."""
@@ -43,7 +45,9 @@ def facts(data: RunData, people: Sequence[PersonEntry]) -> list[dict[str, str]]:
     length = sum(b - a for a, b in (span(s, ()) for s in data.sources) if b - a)
     with_face = sum(covered(data, s) for s in data.sources)
     named, hidden = sum(bool(p.name.strip()) for p in people), sum(p.hidden for p in data.people)
+    brief = sum(p.screen_time < BRIEF for p in people)
     notes = [f"{named} named" if named else "", f"{hidden} hidden" if hidden else ""]
+    notes += [f"{brief} seen for less than a second" if brief else ""]
     shown = data.shown_appearances()
     lost = sum(s.not_seen.failed + sum(s.not_seen.dropped.values()) for s in data.sources)
     share = f"{min(100.0, 100 * with_face / length):.0f} % of the time" if length and people else ""

@@ -370,3 +370,11 @@ def test_curves_have_round_marks_and_their_thresholds() -> None:
     assert [t["label"] for t in drawn["thresholds"]] == ["link 0.38", "merge 0.45"]
     # 0.38 on an axis from -0.4 to 1.0 that is 660 wide and begins at 30
     assert float(drawn["thresholds"][0]["x"]) == pytest.approx(30 + 0.78 / 1.4 * 660, abs=0.1)
+
+
+def test_people_seen_for_a_moment_are_counted_apart() -> None:
+    data = drawn_run()
+    brief = replace(data, people=(replace(data.people[0], screen_time=0.4), *data.people[1:]))
+    words = "seen for less than a second"
+    assert words not in " ".join(page(data).words)
+    assert f"1 {words}" in " ".join(page(brief).words)
