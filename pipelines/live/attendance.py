@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from pipelines.live.announcer import Announcer, Onlooker, corrections
 from pipelines.live.recording import Recorder
-from pipelines.live.sinks import Sink, make_sinks
+from pipelines.live.sinks import Figures, Sink, make_sinks
 from pipelines.live.sinks.jsonl import JsonLines
 from streamer.config import checked, load_class
 from streamer.errors import StoreError
@@ -61,6 +61,10 @@ class Attendance:
         """Lets the page go; sinks and recorder were closed by the run."""
         if self.page is not None:
             self.page.close()
+
+    def figures(self) -> list[Figures]:
+        """How every sink is doing."""
+        return [] if self.announcer is None else [s.figures() for s in self.announcer.sinks]
 
     def loads(self) -> Sequence[Load]:
         """What the stages of the run cost; nothing before it has begun."""

@@ -6,12 +6,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.live import attendance
 from pipelines.live.cameras import apply_options, read_cameras
+from pipelines.live.sinks import Figures
 from pipelines.terminal.exits import DONE, SOME_FAILED, UNREADABLE
 from pipelines.terminal.interruption import Interruption
 from pipelines.terminal.options import Order
@@ -59,6 +60,7 @@ class Console:
         self._states: dict[str, tuple[str, str]] = {}
         self._held: dict[str, float] = {}
         self._health: dict[str, Health] = {}
+        self._sinks: dict[str, str] = {}  # what was said last of each
         self._status_at = time.monotonic() + STATUS_EVERY
 
     def frame(self, camera: str, time: float, frame: Frame, seen: Sequence[Seen]) -> None:
@@ -90,6 +92,21 @@ class Console:
 
     def close(self) -> None:
         return
+
+    def sinks(self, figures: Iterable[Figures]) -> None:
+        """Says when a sink cannot deliver, and when it can again; called now and then."""
+        now = time.monotonic()
+        for f in figures:
+            if f.problem != self._sinks.get(f.name, "") and now >= self._held.get(f.name, 0.0):
+                self._sinks[f.name], self._held[f.name] = f.problem, now + SAY_EVERY
+                problem = f.problem if f.problem.startswith(f.name) else f"{f.name}: {f.problem}"
+                self.say(f"{problem}. Trying again; events wait." if f.problem else f"{f.name}: delivers again")
+
+    def lost(self, figures: Iterable[Figures]) -> None:
+        """Says what no sink will deliver any more."""
+        for f in figures:
+            if f.lost:
+                self.say(f"{f.name}: {counted(f.lost, 'event was', 'events were')} not delivered. {f.problem}".rstrip())
 
     def say(self, text: str) -> None:
         if not self.quiet:
@@ -149,9 +166,10 @@ def run(job: Job) -> Result:
         live = Live(library, models, job.config, sources, [console, *watching.observers], Words(console))
         watching.begin(live, library)
         with live:
-            _wait(live, stop, job.duration, keep)
+            _wait(live, stop, job.duration, keep, lambda: console.sinks(watching.figures()))
             live.stop(min(STOP_WITHIN, stop.left - REPORTS))
         watching.close()
+        console.lost(watching.figures())
         result = Result(stop.code or _code(live), problems=live.problems)
         _report(job, library, live, result)
         result.people = [p for p in library.people() if p.screen_time > 0]
@@ -174,10 +192,11 @@ def tell(result: Result, *, as_json: bool) -> None:
         print(f"  {p.label:24} {p.screen_time:8.1f} s")
 
 
-def _wait(live: Any, stop: Interruption, duration: float | None, keep: Any) -> None:
-    """Until it is over; people whose time is up are erased every hour."""
+def _wait(live: Any, stop: Interruption, duration: float | None, keep: Any, look: Callable[[], None]) -> None:
+    """Until it is over; `look` is called all the time, people whose time is up are erased every hour."""
     end = None if duration is None else time.monotonic() + duration
     while live.running and not stop.wait(0.25):
+        look()
         if end is not None and time.monotonic() >= end:
             return
         if keep.due:

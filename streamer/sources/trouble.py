@@ -33,7 +33,8 @@ def cause(error: Exception, address: Address, resolve: Callable[..., Any] = sock
 
     number = getattr(error, "errno", None)
     if isinstance(error, av.HTTPUnauthorizedError | av.HTTPForbiddenError):
-        return f"user or password are not accepted ({401 if isinstance(error, av.HTTPUnauthorizedError) else 403})"
+        code = 401 if isinstance(error, av.HTTPUnauthorizedError) else 403
+        return f"user or password are not accepted ({code}). Check them"
     if isinstance(error, av.HTTPNotFoundError):
         return "there is nothing at this path (404). Check the part of the address behind the host"
     if isinstance(error, av.HTTPServerError):

@@ -151,7 +151,8 @@ class Sink:
                 if self._closing.wait(self.backoff(failures, asked)):
                     return False
             else:
-                self.problem = ""
+                if failures:  # what went wrong elsewhere (a webhook's posting) is not over
+                    self.problem = ""
                 return True
 
     @staticmethod

@@ -101,12 +101,6 @@ class Webhook(Sink):
     def closed(self) -> None:
         self._spool.close()
 
-    def _drain(self) -> None:
-        while (line := self._spool.first()) is not None:
-            key, notice = json.loads(line)
-            self._post(key, json.dumps(notice, ensure_ascii=False, separators=(",", ":")).encode())
-            self._spool.done()
-
     def _post(self, key: str, body: bytes) -> None:
         now = int(self._clock())
         headers = {

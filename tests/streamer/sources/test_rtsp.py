@@ -119,5 +119,5 @@ def test_a_wrong_password_is_told_as_such(server: list[subprocess.Popen[str]], p
     camera.start()
     while not camera.health().message:
         assert camera.take(0.05) is None
-    assert camera.health().message == "user or password are not accepted (401)"
+    assert camera.health().message == "user or password are not accepted (401). Check them"
     camera.close()

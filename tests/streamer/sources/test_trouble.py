@@ -48,8 +48,8 @@ def told(url: str) -> Lost:
 @pytest.mark.parametrize(
     ("path", "words", "slow"),
     [
-        (401, "user or password are not accepted (401)", True),
-        (403, "user or password are not accepted (403)", True),
+        (401, "user or password are not accepted (401). Check them", True),
+        (403, "user or password are not accepted (403). Check them", True),
         (404, "there is nothing at this path (404). Check the part of the address behind the host", False),
         (503, "its server answers with an error of its own (5xx)", False),
         (200, "what it sends is no video that can be read", False),

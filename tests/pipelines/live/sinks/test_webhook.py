@@ -107,6 +107,16 @@ def test_server_errors_are_tried_again_until_it_works(receiver: Receiver, tmp_pa
     assert (receiver.tries, sink.figures().lost, sink.waiting_bytes) == (6, 0, 0)
 
 
+def test_a_problem_is_not_over_when_more_is_to_be_sent(tmp_path: Path) -> None:
+    sink = Webhook("http://127.0.0.1:9/", spool=tmp_path / "s")
+    sink.work()
+    sink.deliver(stream())
+    sink.work()
+    assert "cannot be reached" in sink.figures().problem
+    assert sink.persist(lambda: sink.deliver(stream()))
+    assert "cannot be reached" in sink.figures().problem
+
+
 @pytest.mark.parametrize("status", [302, 400, 404])
 def test_a_refusal_gives_the_notice_up_and_counts_it(receiver: Receiver, tmp_path: Path, status: int) -> None:
     receiver.statuses = [200, status]
