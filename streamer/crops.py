@@ -140,14 +140,26 @@ def head_pose(landmarks: ArrayLike) -> F32:
         return out
     pc = p[good] - p[good].mean(1, keepdims=True)
     camera = np.einsum("nki,kj->nij", pc, _fit_of_face())
-    u, _, v = np.linalg.svd(camera, full_matrices=False)
-    rows = u @ v
-    depth = np.cross(rows[:, 0], rows[:, 1])
-    yaw = np.arctan2(-rows[:, 0, 2], depth[:, 2])
-    pitch = np.arcsin(np.clip(rows[:, 1, 2], -1, 1))
-    roll = np.arctan2(rows[:, 1, 0], rows[:, 0, 0])
+    right, down = _orthonormal(camera[:, 0], camera[:, 1])
+    yaw = np.arctan2(-right[:, 2], right[:, 0] * down[:, 1] - right[:, 1] * down[:, 0])
+    pitch = np.arcsin(np.clip(down[:, 2], -1, 1))
+    roll = np.arctan2(down[:, 0], right[:, 0])
     out[good] = np.degrees(np.stack([yaw, pitch, roll], 1))
     return out
+
+
+def _orthonormal(x: F64, y: F64) -> tuple[F64, F64]:
+    """The orthonormal rows nearest to x and y (n, 3): the polar factor, in closed form; zeros where they are parallel.
+
+    The inverse root of the table ((a, b), (b, c)) of their products is ((c + s, -b), (-b, a + s)) / (s t) with
+    s = sqrt(a c - b b) and t = sqrt(a + c + 2 s). By singular values it took 0.1 ms a look more.
+    """
+    a, b, c = (x * x).sum(1), (x * y).sum(1), (y * y).sum(1)
+    s = np.sqrt(np.maximum(a * c - b * b, 0))
+    whole = s * np.sqrt(a + c + 2 * s)
+    part = np.where(whole > 1e-12, 1 / np.maximum(whole, 1e-12), 0.0)[:, None]
+    a, b, c = (a + s)[:, None], b[:, None], (c + s)[:, None]
+    return (c * x - b * y) * part, (a * y - b * x) * part
 
 
 def sharpness(crops: ArrayLike) -> F32:
@@ -173,11 +185,15 @@ def _kept(grey: U8) -> float:
     smooth = cv2.GaussianBlur(middle, (0, 0), 1.2 * s / 112).astype(np.float32)  # against noise, which looks sharp
     reach = 2 * round(6 * s / 112) + 1  # 13 pixels at 112: best of 5, 9, 13
     worst = 1.0  # motion blurs one direction only
-    for axis, kernel in ((0, (1, reach)), (1, (reach, 1))):
-        before = np.abs(np.diff(smooth, axis=axis))
-        after = np.abs(np.diff(cv2.blur(smooth, kernel), axis=axis))
-        total = float(before.sum())
-        worst = min(worst, float(np.maximum(before - after, 0).sum()) / total if total > 1e-6 else 0.0)
+    for later, sooner, kernel in (
+        ((slice(1, None),), (slice(-1),), (1, reach)),
+        ((slice(None), slice(1, None)), (slice(None), slice(-1)), (reach, 1)),
+    ):
+        soft = cv2.blur(smooth, kernel)
+        before = cv2.absdiff(smooth[later], smooth[sooner])
+        lost = cv2.max(cv2.subtract(before, cv2.absdiff(soft[later], soft[sooner])), 0.0)
+        total = float(cv2.sumElems(before)[0])
+        worst = min(worst, float(cv2.sumElems(lost)[0]) / total if total > 1e-6 else 0.0)
     return worst
 
 

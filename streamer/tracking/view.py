@@ -1,7 +1,8 @@
 """Which part of a frame the detector is shown, and how fine: faces that are followed are looked at where they are.
 
 The cost of a look goes with the pixels the network gets. Between two looks at the whole frame, which find who is new,
-it gets the stretch around the faces it follows, no finer than the smallest of them needs.
+it gets the stretch around the faces it follows, no finer than the smallest of them needs: as long as the picture around
+that stretch stays as it was. Who comes in, and a camera that pans, changes it.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamer.items import Frame, Part
+from streamer.items import U8, Frame, Part
 from streamer.tracking.base import Following
 
 STEPS = (0.375, 0.5, 0.75)  # few scales: halving is exact and cheap
+ACROSS, DOWN = 32, 18  # cells in which changes are counted: a face at the edge of what is found fills ten
+CHANGE, CELLS = 16, 8  # grey levels a cell changes by when something moved there; so many cells may
 WORTH = 0.85  # share of the whole frame's pixels above which the whole frame is looked at
 
 
@@ -30,16 +33,20 @@ class Views:
     margin: float = 1.0
     parts: int = 0  # looks at a part so far
     _last: float = -np.inf  # time of the last look at a whole frame
+    _seen: U8 | None = None  # that frame, small
     _fresh: bool = True  # that look was the first at its shot, or one of many: the next is at the whole, too
 
     def part(self, frame: Frame, fresh: bool, following: Following, across: int) -> Part | None:
         """What to look at in this frame; None: all of it. `fresh` says that the shot is new or people come and go,
         `across` is the width a whole frame has in the network."""
         part = None
+        small = _small(frame)
         if not fresh and not self._is_due(frame, following):
             part = self._around(frame, following, across / frame.width)
+            if part is not None and self._moved(small, part, frame):
+                part = None
         if part is None:
-            self._last, self._fresh = frame.time, fresh
+            self._last, self._fresh, self._seen = frame.time, fresh, small
         else:
             self.parts += 1
         return part
@@ -60,3 +67,23 @@ class Views:
         if x2 - x1 < 1 or y2 - y1 < 1 or shrink**2 * (x2 - x1) * (y2 - y1) > WORTH * frame.width * frame.height:
             return None
         return Part((x1, y1, x2, y2), shrink)
+
+    def _moved(self, small: U8, part: Part, frame: Frame) -> bool:
+        """Whether the picture outside the part is another than at the last look at all of it."""
+        import cv2
+
+        if self._seen is None or self._seen.shape != small.shape:
+            return True
+        other = cv2.absdiff(small, self._seen) > CHANGE
+        x1, y1, x2, y2 = part.box
+        wide, high = ACROSS / frame.width, DOWN / frame.height
+        other[int(y1 * high) : int(np.ceil(y2 * high)), int(x1 * wide) : int(np.ceil(x2 * wide))] = False
+        return int(other.sum()) > CELLS
+
+
+def _small(frame: Frame) -> U8:
+    """(DOWN, ACROSS) uint8 brightness."""
+    import cv2
+
+    small: U8 = cv2.resize(frame.picture.luma(), (ACROSS, DOWN), interpolation=cv2.INTER_AREA)
+    return small

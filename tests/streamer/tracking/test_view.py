@@ -75,6 +75,23 @@ def test_whole_frames_come_every_so_often_and_when_a_face_is_lost_or_new() -> No
     assert views.parts == 4
 
 
+def test_a_picture_that_changes_elsewhere_is_looked_at_as_a_whole() -> None:
+    views, one = settled(), followed(SMALL)
+
+    def shown(picture: np.ndarray, time: float) -> Part | None:
+        return views.part(frame(round(time * 25), image=picture, time=time), False, one, 640)
+
+    near, grain, visitor = WIDE.copy(), WIDE.copy(), WIDE.copy()
+    near[250:450, 550:750] = 255  # where the face is followed anyway
+    grain[::7, ::5] = 60
+    visitor[400:720, :180] = 120
+    assert shown(near, 0.4) is not None
+    assert shown(grain, 0.5) is not None
+    assert shown(visitor, 0.6) is None
+    assert shown(visitor, 0.8) is not None  # that is how the whole frame looks now
+    assert shown(np.roll(visitor, 200, 1), 1.0) is None
+
+
 def test_a_new_shot_is_looked_at_twice_as_a_whole() -> None:
     views, one = settled(), followed(SMALL)
     assert views.part(at(0.3), True, followed(), 640) is None
