@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime")
 
 from streamer.errors import ConfigError, ModelError
 from streamer.geometry import iou
-from streamer.models.mtcnn import MTCNN, _crops, moved, squared, thin, thin_inside
+from streamer.models.mtcnn import LIGHT, MTCNN, _crops, lit, moved, squared, thin, thin_inside
 from streamer.models.onnx import Session
 from tests.streamer.models import tiny
 
@@ -100,6 +100,14 @@ def test_a_face_inside_a_face_goes_only_when_overlap_counts_against_the_smaller(
     assert thin(boxes[:0], scores[:0], 0.7).tolist() == thin_inside(boxes[:0], scores[:0], 0.7).tolist() == []
 
 
+def test_a_dark_picture_is_brightened_and_another_left_alone() -> None:
+    grey = np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8)
+    dim = (grey * 0.4).astype(np.uint8)
+    assert lit(grey) is grey
+    assert np.percentile(lit(dim).max(2), 98) == pytest.approx(LIGHT, abs=5)
+    assert not lit(np.zeros_like(grey)).any()
+
+
 def test_the_real_cascade_finds_six_people_as_scrfd_does(shared_models: Path) -> None:
     insightface = pytest.importorskip("insightface")
     import cv2
@@ -118,3 +126,5 @@ def test_the_real_cascade_finds_six_people_as_scrfd_does(shared_models: Path) ->
     width = theirs.boxes[:, 2] - theirs.boxes[:, 0]
     apart = np.linalg.norm(ours.landmarks[table.argmax(1)] - theirs.landmarks, axis=2).mean(1)
     assert (apart < 0.1 * width).sum() >= 5  # one is in profile
+    dim = MTCNN(*names, device="cpu").detect([(image * 0.15).astype(np.uint8)])[0]
+    assert (iou(theirs.boxes, dim.boxes).max(1) > 0.5).sum() == 6
