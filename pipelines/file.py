@@ -9,7 +9,7 @@ import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipelines.terminal.exits import DONE, SOME_FAILED, WARNING, exit_code
 from pipelines.terminal.interruption import Interruption
@@ -33,12 +33,20 @@ class Job(Order):
     inline: bool = False  # one thread instead of one per stage; the result is the same
 
 
+class Seen(NamedTuple):
+    """Somebody of a run's sources. `label` is the name, or "Person 7"."""
+
+    id: int
+    name: str
+    label: str
+
+
 @dataclass(slots=True)
 class Result:
     """What a run produced. `people` were seen in its sources: who, and for how many seconds there."""
 
     sources: list[Done] = field(default_factory=list)
-    people: list[tuple[Any, float]] = field(default_factory=list)
+    people: list[tuple[Seen, float]] = field(default_factory=list)
     interrupted: int = 0  # the exit code of the signal, 0 where there was none
 
     @property
@@ -137,13 +145,14 @@ def _write(job: Job, library: Library, result: Result) -> None:
             done.error = error
 
 
-def _people(library: Library, result: Result) -> list[tuple[Any, float]]:
+def _people(library: Library, result: Result) -> list[tuple[Seen, float]]:
     """Who was seen in the sources of a run, longest first."""
     seconds: dict[int, float] = defaultdict(float)
     for number in {s.record for s in result.sources if s.record is not None}:
         for a in library.appearances(library.store.source(number).name):
             seconds[a.identity] += a.end - a.start
-    found = [(p, seconds[p.id]) for p in library.people() if seconds[p.id] > 0]
+    view = library.view
+    found = [(Seen(p, view.names.get(p, ""), view.label(p)), s) for p, s in seconds.items()]
     return sorted(found, key=lambda f: (-f[1], f[0].id))
 
 

@@ -79,7 +79,7 @@ class Library:
 
     def people(self, *, hidden: bool = True) -> list[Person]:
         """Everybody, longest screen time first."""
-        names = {s.id: s.name for s in self.store.sources(enrolled=True)}
+        names = self.store.source_names(enrolled=True)
         found = people_of(self.view, self.store.track_columns(), names)
         return [p for p in found if hidden or not p.hidden]
 
@@ -102,7 +102,7 @@ class Library:
 
     def appearances(self, source: str | None = None, *, gap: float = JOIN_GAP) -> list[Appearance]:
         """All appearances, or those in one source, ordered by source, start and person."""
-        numbers = {s.name: s.id for s in self.store.sources()}
+        numbers = {name: number for number, name in self.store.source_names().items()}
         if source is not None and source not in numbers:
             raise StoreError(f"{self.store.path} holds no source {source!r}. It has: {', '.join(numbers) or 'none'}.")
         spans = self.store.tracks(None if source is None else numbers[source])

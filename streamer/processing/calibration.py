@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,9 @@ def self_calibration(config: Config, embedder: Embedder, store: Store) -> SelfCa
 
 def earlier(store: Store, model: str) -> Evidence:
     """What the newest sources of a library showed, of those embedded by this model."""
-    told = [s.stats["calibration"] for s in store.sources() if "calibration" in s.stats]
-    return Evidence.of([c["pairs"] for c in told if c.get("model") == model][-EARLIER:])
+    told = (stats["calibration"] for stats in store.newest_stats() if "calibration" in stats)
+    newest = list(islice((c["pairs"] for c in told if c.get("model") == model), EARLIER))
+    return Evidence.of(newest[::-1])
 
 
 def stats_of(calibration: SelfCalibration, model: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def evidence(tracks: int = 40) -> Evidence:
 
 
 def store(*stats: dict[str, Any]) -> Any:
-    return SimpleNamespace(sources=lambda: [SimpleNamespace(stats=s) for s in stats])
+    return SimpleNamespace(newest_stats=lambda: reversed(stats))
 
 
 def told(tracks: int = 40, model: str = "mine") -> dict[str, Any]:

@@ -288,6 +288,16 @@ def test_the_same_content_is_found_under_another_name(path: Path, tmp_path: Path
         assert store.begin_source("a").name == "a (2)"
 
 
+def test_names_and_figures_of_sources_come_without_enrolments(path: Path) -> None:
+    with Store(path) as store:
+        for name, kind in (("a", "file"), ("known", "enrolled"), ("b", "live")):
+            source = store.begin_source(name, kind=kind)
+            store.finish_source(source.id, stats={"of": name})
+        assert store.source_names() == {1: "a", 3: "b"}
+        assert store.source_names(enrolled=True) == {1: "a", 2: "known", 3: "b"}
+        assert [s["of"] for s in store.newest_stats()] == ["b", "a"]
+
+
 def test_a_damaged_snapshot_is_noticed(path: Path) -> None:
     with Store(path) as store:
         fill(store, [1])
