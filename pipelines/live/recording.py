@@ -244,8 +244,9 @@ class Recorder:
             self._trouble(f"record: {error}")
 
     def _short(self) -> str:
-        free = shutil.disk_usage(self.folder).free
-        return f"only {free // 1_000_000} MB are free below {self.folder}; nothing is recorded"
+        return (
+            f"less than {self._spare // 1_000_000} MB are free below {self.folder}; nothing is recorded until there are"
+        )
 
     def _open(self, take: _Take, time: float, image: U8) -> None:
         if shutil.disk_usage(self.folder).free < self._spare:

@@ -47,6 +47,7 @@ class Presence:
     _early: dict[int, int | None] = field(default_factory=dict)
     _waiting: deque[tuple[float, int]] = field(default_factory=deque)  # ended tracks without an identity yet
     _pruned: float = 0.0
+    _begun: bool = False  # what the library held before the run has been told
     _stays: Stays = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +91,7 @@ class Presence:
         """The clusterer's events in order of `seq`."""
         touched: set[int] = set()
         dirty: set[Key] = set()
+        merged: list[tuple[int, int]] = []
         for event in events:
             match event:
                 case Assigned(track=track, identity=identity, reason=reason):
@@ -101,18 +103,21 @@ class Presence:
                     touched |= set(tracks)
                 case Merged(kept=kept, dropped=dropped):
                     self._merged.merge(kept, dropped)
+                    merged.append((kept, dropped))
                     for t in self._tracks.values():
                         dirty |= self._place(t)
-        return self._settle(dirty | self._relabel(touched), at)
+        return self._settle(dirty | self._relabel(touched), at) + self._merges(merged, at)
 
     def corrected(
         self, names: Mapping[int, str], pins: Mapping[int, int], aliases: Mapping[int, int], at: float
     ) -> list[Notice]:
         """What the user said: the names, tracks held at a person, and numbers another person answers for."""
         changed = {p for p in names.keys() | self.names.keys() if names.get(p, "") != self.names.get(p, "")}
-        self.names, self._pins, self._aliases = dict(names), dict(pins), dict(aliases)
+        merged = [(p, i) for i, p in sorted(aliases.items()) if self._aliases.get(i) != p] if self._begun else []
+        self.names, self._pins, self._aliases, self._begun = dict(names), dict(pins), dict(aliases), True
         out = [self._notice(n.NAMED, at, person=p, name=names.get(p, "")) for p in sorted(changed)]
-        return out + self._settle(self._relabel(self._tracks) | {k for k in self._groups if k[1] in changed}, at)
+        out += self._settle(self._relabel(self._tracks) | {k for k in self._groups if k[1] in changed}, at)
+        return out + self._merges(merged, at)
 
     def gap(self, camera: str, gap: Gap, at: float) -> list[Notice]:
         """A stretch of a camera that was not seen."""
@@ -256,6 +261,16 @@ class Presence:
             return []
         groups = {k: drafts(k, self._groups.get(k, {}).values(), self.rules, self._stranger(k)) for k in sorted(dirty)}
         return self._stays.settle(groups, self._now, self.names, at)
+
+    def _merges(self, merged: Iterable[tuple[int, int]], at: float) -> list[Notice]:
+        """For what consumers hold of earlier runs, or for longer than is remembered here: one word for each number."""
+        out = []
+        for kept, dropped in merged:
+            person = self._merged.resolve(kept)
+            person = self._aliases.get(person, person)
+            name, before = self.names.get(person, ""), at - self.rules.remember
+            out.append(self._notice(n.MERGED, at, person=person, was=dropped, name=name, end=before))
+        return out
 
     def _notice(self, kind: str, at: float, **fields: Any) -> Notice:
         self.seq += 1

@@ -6,6 +6,7 @@ notice carries a whole stay under its id and revision, so applying it is one ass
     enter, update, replace, exit, unknown    put the stay in the book under its id
     retract                                  strike the id from the book
     named                                    note a person's name
+    merged                                   one person had two numbers: renumber what is too old to be corrected
     gap                                      a camera saw nothing for a while
     begin                                    a new epoch: stays still open from an earlier one ended when last updated
 
@@ -16,12 +17,12 @@ re-merge or a user's correction may still change them: then the same id comes ag
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 BEGIN, ENTER, UPDATE, REPLACE, EXIT = "begin", "enter", "update", "replace", "exit"
-RETRACT, UNKNOWN, NAMED, GAP = "retract", "unknown", "named", "gap"
-TYPES = (BEGIN, ENTER, UPDATE, REPLACE, EXIT, RETRACT, UNKNOWN, NAMED, GAP)
+RETRACT, UNKNOWN, NAMED, MERGED, GAP = "retract", "unknown", "named", "merged", "gap"
+TYPES = (BEGIN, ENTER, UPDATE, REPLACE, EXIT, RETRACT, UNKNOWN, NAMED, MERGED, GAP)
 SCHEMA = "whowhen-event/1"
 
 
@@ -55,11 +56,11 @@ class Notice:
     camera: str = ""
     stay: Stay | None = None
     name: str = ""  # of the stay's person, or the new one of `person`
-    was: int | None = None  # replace: the person before
+    was: int | None = None  # replace, merged: the person before
     into: str = ""  # retract: the stay that holds it now
-    person: int | None = None  # named
+    person: int | None = None  # named, merged
     start: float | None = None  # gap
-    end: float | None = None
+    end: float | None = None  # gap; merged: stays that ended before it are not corrected one by one
     reason: str = ""  # gap
 
     @property
@@ -75,8 +76,10 @@ class Notice:
             out["camera"] = self.camera
         if self.stay is not None:
             out |= stay_dict(self.stay, self.name)
-        if self.type == NAMED:
+        if self.type in (NAMED, MERGED):
             out |= {"person": self.person, "name": self.name}
+        if self.type == MERGED:
+            out |= {"was": self.was, "end": _ms(self.end)}
         if self.type == REPLACE:
             out["was"] = self.was
         if self.into:
@@ -131,6 +134,8 @@ class Book:
             self._close_open()
         elif notice.type == NAMED and notice.person is not None:
             self.names[notice.person] = notice.name
+        elif notice.type == MERGED:
+            self._renumber(notice)
         elif notice.type == RETRACT and notice.stay is not None:
             self.stays.pop(notice.stay.id, None)
         elif notice.stay is not None:
@@ -164,8 +169,13 @@ class Book:
         for key in [s.id for s in self.stays.values() if s.end is not None and s.end < before]:
             del self.stays[key]
 
-    def _close_open(self) -> None:
-        from dataclasses import replace
+    def _renumber(self, notice: Notice) -> None:
+        """Those of earlier epochs, and those that ended too long ago; the others come by themselves."""
+        for key, s in self.stays.items():
+            old = not key.startswith(f"{notice.epoch}-") or (s.end is not None and s.end < (notice.end or 0.0))
+            if old and s.person == notice.was:
+                self.stays[key] = replace(s, person=notice.person)
 
+    def _close_open(self) -> None:
         for s in self.present():
             self.stays[s.id] = replace(s, end=s.seen)

@@ -269,7 +269,7 @@ class Identify:
         except StoreError as error:
             self.stuck = str(error)
             if time.monotonic() >= self._say_at:
-                self._say(f"StoreError: {error} Trying again; {len(self._pending)} tracks wait.")
+                self._say(f"StoreError: {error} Trying again; tracks that wait: {len(self._pending)}.")
                 self._say_at = time.monotonic() + 10.0
             return False
         if self.stuck:

@@ -173,7 +173,7 @@ def test_a_full_disk_stops_the_recording_and_says_so(tmp_path: Path, monkeypatch
     film.show(3.0)
     assert len(clips(tmp_path)) == 1
     assert made.figures().problem == ""
-    assert [s.partition(":")[2][:6] for s in said] == [" only ", " going"]
+    assert [s.partition(":")[2][:6] for s in said] == [" less ", " going"]
 
 
 def film_of(folder: Path, seconds: float) -> Recorder:

@@ -27,6 +27,32 @@ def watch(
     return [n for t in times for n in presence.frame(camera, t, [face(track, identity)])]
 
 
+def test_a_merge_reaches_stays_that_are_too_old_to_be_corrected_one_by_one() -> None:
+    run = Presence(7, Rules(confirm=1, absence=1.0, cooldown=1.0, remember=60.0), names={1: "Ann"})
+    book = Book().apply_all(Presence(6, Rules(confirm=1)).frame("hall", 10.0, [face(9, 2)]))
+    book.apply_all(run.begin(1000.0))
+    book.apply_all(run.frame("hall", 1000.0, [face(1, 2)]))
+    book.apply_all(run.ended("hall", 1, 1000.0))
+    book.apply_all(run.identities([Assigned(1, 1, 2, 0.1)], 1001.0))
+    book.apply_all(run.tick(1100.0))  # forgotten here
+    book.apply_all(run.frame("hall", 1101.0, [face(2, 2)]))
+    told = run.identities([Merged(2, 1, 2, 0.2)], 1102.0)
+    assert [t.type for t in told] == ["replace", "merged"]
+    assert told[1].as_dict() | {"at": 0, "seq": 0} == {
+        "schema": "whowhen-event/1", "epoch": 7, "seq": 0, "type": "merged", "at": 0, "person": 1, "name": "Ann",
+        "was": 2, "end": 1042.0,
+    }  # fmt: skip
+    book.apply_all(told)
+    assert {s.person for s in book.stays.values()} == {1}
+    assert len(book.stays) == 3
+
+
+def test_what_the_user_merges_reaches_old_stays_but_not_what_was_merged_before_the_run() -> None:
+    run = Presence(7)
+    assert run.corrected({}, {}, {5: 4}, 1.0) == []
+    assert [(t.type, t.was, t.person) for t in run.corrected({}, {}, {5: 4, 3: 1}, 2.0)] == [("merged", 3, 1)]
+
+
 def test_somebody_enters_with_the_second_frame_and_leaves_after_the_absence() -> None:
     presence = Presence(1, QUIET)
     (enter,) = watch(presence, 1, 7, [10.0, 10.2])
@@ -95,6 +121,7 @@ def test_a_remerge_replaces_and_joins_what_was_told() -> None:
         ("replace", alone.stay.id, "", 9),
         ("update", first.stay.id, "", None),
         ("retract", second.stay.id, first.stay.id, None),
+        ("merged", "", "", 9),
     }
 
 
@@ -131,7 +158,8 @@ def test_a_user_moves_a_track_and_joins_two_people() -> None:
     watch(presence, 2, 5, [10.0, 10.2], camera="yard")
     (moved,) = presence.corrected({}, {1: 8}, {}, 11.0)
     assert (moved.type, moved.was, moved.stay and moved.stay.person) == ("replace", 3, 8)
-    (joined,) = presence.corrected({}, {1: 8}, {5: 8}, 11.0)
+    joined, merged = presence.corrected({}, {1: 8}, {5: 8}, 11.0)
+    assert (merged.type, merged.was, merged.person) == ("merged", 5, 8)
     assert (joined.type, joined.was, joined.stay and joined.stay.person) == ("replace", 5, 8)
 
 
@@ -161,7 +189,7 @@ def test_what_is_long_over_is_forgotten() -> None:
     assert presence.stays() == []
     assert not presence._tracks
     assert not presence._groups
-    assert presence.identities([Merged(99, 1, 2, 0.1), Assigned(100, 3, 1, 0.1)], 60_000.0) == []
+    assert types(presence.identities([Merged(99, 1, 2, 0.1), Assigned(100, 3, 1, 0.1)], 60_000.0)) == ["merged"]
 
 
 def test_a_new_epoch_ends_what_was_open_in_the_one_before() -> None:
