@@ -5,6 +5,7 @@ threshold of their own:
 
 - hard cut: the change is larger than any of the last frames, and the new picture cannot be laid over the old one even
   when it is shifted (a jolt or a fast pan can be; the bar for "cannot" rises with the size of the jump);
+- hard cut with one blended frame in between (rate conversion): the same over two frames, the middle one a mixture;
 - flash, fade through black or white: while a frame is blank nothing is decided; when the picture comes back it is
   compared with the last one before;
 - dissolve: the frame in the middle of the last half second is a blend of both its ends, which are different pictures.
@@ -20,6 +21,7 @@ import numpy as np
 from streamer.items import F32, U8, Frame
 
 WIDTH, HEIGHT = 32, 18  # thumbnail; 160 x 90 shrinks to it by a whole factor, which costs a quarter of any other
+SURE = 2.3  # how much above `jump` a change must be where a single frame does not tell
 DARK = 64  # mean brightness below which a blank frame is black
 
 
@@ -86,12 +88,29 @@ class ShotDetector:
             return not previous.blank and look.dark and change > self.floor and ratio > 4 * self.jump
         if previous.blank:
             return self._shown is not None and _overlay(look.small, self._shown.small) < self.overlay
-        if change > self.floor and ratio > self.jump:
-            # on the labelled clips real cuts lie below this line by 0.1, shaking cameras above it by 0.3
-            bar = min(self.overlay, 0.35 + 0.25 * float(np.log2(ratio / self.jump)))
-            if _overlay(look.small, previous.small) < bar:
-                return True
+        if self._jumped(change, ratio, look, previous) or self._jumped_in_two(change, look, previous):
+            return True
         return self._dissolved(look)
+
+    def _jumped(self, change: float, ratio: float, look: _Look, before: _Look) -> bool:
+        """Whether a look is of another shot than an earlier one, by how much larger the change is than usual."""
+        if change <= self.floor or ratio <= self.jump:
+            return False
+        # on the labelled clips real cuts lie below this line by 0.1, shaking cameras above it by 0.3
+        bar = min(self.overlay, 0.35 + 0.25 * float(np.log2(ratio / self.jump)))
+        return _overlay(look.small, before.small) < bar
+
+    def _jumped_in_two(self, change: float, look: _Look, previous: _Look) -> bool:
+        """Whether the frame before is a mixture of this one and the one before it, which are of two shots."""
+        if len(self._changes) < 6 or min(change, self._changes[-2]) <= self.floor:  # what is usual must be known
+            return False
+        first = self._history[-2]
+        if first.blank or not _is_blend(previous.flat, first.flat, look.flat):
+            return False
+        whole = _change(look, first)
+        ratio = whole / (max(list(self._changes)[:-2], default=0.0) + 1.0)
+        # within a fade, too, a frame is a mixture of its neighbours, but there all frames change: 2.0; cuts jump 3.8
+        return ratio > SURE * self.jump and self._jumped(whole, ratio, look, first)
 
     def _dissolved(self, look: _Look) -> bool:
         """Whether the last `dissolve` seconds went from one picture to another by blending."""

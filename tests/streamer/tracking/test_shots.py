@@ -37,6 +37,15 @@ def test_a_new_picture_is_a_cut_at_its_first_frame() -> None:
     assert cuts([A] * 10 + [B] * 10 + [A] * 10) == [10, 20]
 
 
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
+def test_a_cut_with_one_blended_frame_is_a_cut(share: float) -> None:
+    """As rate conversion makes it; the grain keeps neighbours from being equal."""
+    grain = np.random.default_rng(0)
+    shots = [A] * 10 + [blend(share)] + [B] * 10
+    noisy = [np.clip(p + grain.normal(0, 4, p.shape), 0, 255).astype(np.uint8) for p in shots]
+    assert cuts(noisy) in ([10], [11])
+
+
 def test_the_first_frame_is_no_cut() -> None:
     assert cuts([A]) == []
 
