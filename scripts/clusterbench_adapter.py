@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,13 @@ import numpy as np
 from streamer.clustering.online import OnlineClusterer
 from streamer.items import F32, Tracklet
 
+PAGE_MB = resource.getpagesize() / 2**20
 LAG = 8  # batches that come while a consolidation runs elsewhere
+
+
+def resident() -> float:
+    """MB of this process in memory now (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_MB
 
 
 class Online:
@@ -31,9 +39,12 @@ class Online:
         self.apart = 0.0  # CPU seconds of consolidations beside the insert path
         self.stalls: list[float] = []  # CPU seconds of each call in the insert path
         self.first: dict[int, int | None] = {}
+        self.resident: float | None = None  # MB before the second batch: FAISS and its buffers are there by then
 
     def insert_batch(self, vectors: F32, qualities: list[float], shots: list[int], rivals: list[list[int]]) -> None:
         """One micro-batch; the insert path is everything but the consolidation's own computation."""
+        if self.resident is None and self.count:
+            self.resident = resident()
         began, apart = time.process_time(), self.apart
         self.clusterer.add(self._tracklets(vectors, qualities, rivals))
         if self.background:
@@ -80,5 +91,5 @@ class Online:
         return {
             "exemplars": len(c.exemplars), "identities": len(c.identities), "pending": len(c.pending),
             "label_kept": kept / max(1, len(told)), "stall_p99": float(np.percentile(stalls, 99)),
-            "stall_max": float(stalls.max()), "apart_s": self.apart,
+            "stall_max": float(stalls.max()), "apart_s": self.apart, "grown_mb": resident() - (self.resident or 0.0),
         }  # fmt: skip

@@ -64,7 +64,7 @@ class OnlineClusterer(Repair):
         model: str = "",
         q_seed: float = 0.30,
         min_tracks: int = 3,
-        max_exemplars: int = 24,
+        max_exemplars: int = 256,  # 24 filled exemplars with other people: average linkage could not part them again
         remerge_every: int = 128,
         consolidate_growth: float | None = None,
         conflicts: str = "exclusive",
