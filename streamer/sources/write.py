@@ -12,6 +12,7 @@ from typing import Any
 from streamer.errors import SourceError
 from streamer.items import U8
 
+PIECE = 0.9  # s of a growing video that may be lost: it begins with a key frame
 TIME_BASE = Fraction(1, 90_000)  # the usual clock of MPEG: fine enough for every frame rate
 
 
@@ -81,6 +82,7 @@ class GrowingVideo:
     def __init__(self, path: Path, fps: float, crf: int = 24) -> None:
         self.path, self.fps, self.crf = path, fps, crf
         self.frames = 0
+        self._piece = -PIECE  # when the newest piece began
         self._stream: Any = None
         self._container: Any = self._tried(self._open)
 
@@ -98,15 +100,20 @@ class GrowingVideo:
     def _open(self) -> Any:
         import av
 
-        # a piece a second, each with its own index; the muxer hands every piece to the disk when it is whole
+        # pieces, each with its own index; the muxer hands every piece to the disk when it is whole
         options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
         return av.open(str(self.path), "w", format="mp4", options=options)
 
     def _add(self, time: float, image: U8) -> None:
+        from av.video.frame import PictureType
+
         if self._stream is None:
-            keys = {"tune": "zerolatency", "g": str(max(1, round(self.fps)))}
-            self._stream = _stream(self._container, image, self.fps, "libx264", self.crf, **keys)
-        self._container.mux(self._stream.encode(_frame(image, time)))
+            more = {"tune": "zerolatency", "forced-idr": "1"}
+            self._stream = _stream(self._container, image, self.fps, "libx264", self.crf, **more)
+        frame = _frame(image, time)
+        if time >= self._piece + PIECE:  # by time: a starved machine gives few frames a second
+            self._piece, frame.pict_type = time, PictureType.I
+        self._container.mux(self._stream.encode(frame))
 
     def _end(self, container: Any) -> None:
         try:

@@ -18,6 +18,7 @@ from pipelines.live.shelf import Shelf
 from streamer.errors import ConfigError, SourceError
 from streamer.presence import Notice, Presence, Rules
 from streamer.sources import open_source
+from streamer.sources.write import GrowingVideo, finish_video
 from streamer.testing import Actor, Scene, Shot
 from streamer.watching import Seen
 
@@ -240,6 +241,15 @@ def test_an_error_of_the_disk_ends_neither_recorder_nor_run(tmp_path: Path, monk
     made.close(20.0)
     assert "No space left" in made.problem
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_growing_video_lacks_no_more_when_frames_come_slowly(tmp_path: Path) -> None:
+    growing = GrowingVideo(tmp_path / "a.mp4", 10.0)
+    for k in range(25):  # 2.5 a second
+        growing.add(0.4 * k, FRAME.image)
+    assert finish_video(tmp_path / "a.mp4", tmp_path / "b.mp4") >= 0.4 * 24 - 1.3  # as after a kill: it was not closed
+    growing.close()
+    assert finish_video(tmp_path / "a.mp4", tmp_path / "b.mp4") == pytest.approx(0.4 * 24)
 
 
 @pytest.mark.parametrize("options", [{"people": "some"}, {"fps": 0}, {"before": -1}, {"before": 99}, {"keep_gb": 0}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -124,6 +125,25 @@ def test_a_camera_that_fails_is_given_up_alone(path: Path, monkeypatch: pytest.M
         assert list(live.problems) == ["bad"]
         assert "broken" in live.problems["bad"]
         assert len(library.people()) == 2
+
+
+def test_a_camera_whose_read_never_comes_back_holds_up_nobody(path: Path) -> None:
+    stuck, good = Reel(one(2), name="stuck"), Reel(pair(), name="good")
+    entered, release, take = threading.Event(), threading.Event(), stuck.take
+
+    def hang(timeout: float | None = None) -> Any:
+        entered.set()
+        release.wait()
+        return take(timeout)
+
+    stuck.take = hang  # type: ignore[method-assign]
+    with Library(path, create=True) as library:
+        live = Live(library, models(), Config(), {"stuck": stuck, "good": good})
+        with live:
+            assert entered.wait(WAIT)
+            assert good.done.wait(WAIT)
+            release.set()
+        assert len(library.cast("good")) == 2
 
 
 def test_a_second_run_goes_on_with_the_camera(path: Path) -> None:
