@@ -61,7 +61,7 @@ def test_a_finished_file_is_skipped(sitcom: Path, shared_data: Path, shared_mode
     before = (sitcom / "sitcom_six" / "faces.csv").read_bytes()
     again = whowhen("run", shared_data / "videos" / "sitcom_six.mp4", "-o", sitcom, "-m", shared_models, "-q")
     assert again.returncode == 0
-    assert "skipped" in again.stdout
+    assert "done before" in again.stdout
     assert (sitcom / "sitcom_six" / "faces.csv").read_bytes() == before
 
 
@@ -94,7 +94,7 @@ def test_the_other_inputs_are_done_when_one_fails(tmp_path: Path, shared_data: P
     good = shared_data / "videos" / "headpose_one.gif"
     done = whowhen("run", tmp_path / "none.mp4", good, "-o", tmp_path / "out", "-m", shared_models, "-q")
     assert done.returncode == 5
-    assert "1 people" in done.stdout
+    assert "1 person:" in done.stdout
 
 
 def test_the_same_people_keep_their_number_across_files(tmp_path: Path, shared_data: Path, shared_models: Path) -> None:
