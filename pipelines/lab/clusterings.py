@@ -13,6 +13,7 @@ import numpy as np
 
 from pipelines.lab.vectors import Vectors
 from streamer.clustering import batch
+from streamer.config import suggest
 from streamer.errors import ConfigError
 from streamer.evaluation import internal_scores, scores
 from streamer.items import F64, I64
@@ -34,7 +35,9 @@ def methods() -> tuple[str, ...]:
 def check_method(name: str) -> None:
     """ConfigError where there is no such method."""
     if name not in methods():
-        raise ConfigError(f"{name} is not a clustering method. Methods: {', '.join(methods())}.")
+        raise ConfigError(
+            f"{name} is not a clustering method{suggest(name, methods())}. Methods: {', '.join(methods())}."
+        )
 
 
 def options_of(settings: Sequence[str]) -> dict[str, float | int]:

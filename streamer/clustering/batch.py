@@ -108,7 +108,8 @@ def agglomerative(
     """
     if (threshold is None) == (k is None):
         raise ConfigError(
-            "an agglomerative clustering is cut by a threshold or into k clusters: give one of them, and only one."
+            "an agglomerative clustering is cut by a threshold or into k clusters: give one of them, and only one "
+            "(in the lab: --set threshold=0.5, or --set k=10)."
         )
     n = len(np.asarray(vectors))
     return cut(linkage(vectors, method, metric), threshold, k) if n > 1 else np.zeros(n, np.int64)

@@ -77,7 +77,7 @@ class Live:
         )  # fmt: skip
         self.cameras = [self._watch(name, source, numbers) for name, source in sources.items()]
         self._stopped = threading.Lock()
-        self._over = False
+        self._begun = self._over = False
         self.events = 0
 
     def __enter__(self) -> Live:
@@ -90,7 +90,10 @@ class Live:
         self.stop()
 
     def start(self) -> None:
-        """Begins; returns at once."""
+        """Begins, unless it has; returns at once."""
+        if self._begun:
+            return
+        self._begun = True
         self._identify.start()
         for camera in self.cameras:
             camera.start()
@@ -151,6 +154,7 @@ class Live:
 
     def _end(self, within: float) -> None:
         deadline = time.monotonic() + within
+        self.start()  # what never began ends in the same way
 
         def left(reserve: float) -> float:
             return max(0.05, deadline - reserve * within - time.monotonic())

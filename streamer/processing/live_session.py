@@ -71,7 +71,9 @@ def _sources(cameras: Sequence[str | LiveSource], stack: ExitStack) -> dict[str,
 
 
 class Session:
-    """Cameras at work from `with` to its end. Iterate for `Notice`s, as they come, until all cameras are given up.
+    """Cameras at work from `with`, or the first look at it, to `close`.
+
+    Iterate for `Notice`s, as they come, until all cameras are given up.
 
         with streamer.open("rtsp://hall/1", library="people.db") as session:
             for notice in session:
@@ -95,6 +97,7 @@ class Session:
         self.close()
 
     def __iter__(self) -> Iterator[Notice]:
+        self.live.start()  # outside `with`, too
         while True:
             notice = self._teller.take(LOOK_EVERY)
             if notice is not None:

@@ -205,6 +205,14 @@ def test_a_session_tells_who_comes_and_goes_and_has_a_result() -> None:
         assert result.sources[0].live
 
 
+def test_a_session_may_be_closed_unused_and_begins_with_the_first_look_at_it() -> None:
+    streamer.open(Reel(pair()), models=models()).close()
+    session = streamer.open(Reel(pair()), models=models())
+    assert next(iter(session)) is not None
+    assert session.live.running
+    session.close()
+
+
 def test_a_session_needs_a_camera_and_a_real_address() -> None:
     with pytest.raises(ConfigError, match="no camera was given"):
         streamer.open(models=models())
