@@ -36,7 +36,7 @@ class FaceRow(NamedTuple):
 class FaceCard:
     """A picture of a face to look at, and where it was. `place` is the face in it, as parts 0..1 of its sides."""
 
-    jpeg: bytes
+    jpeg: bytes = field(repr=False)
     source: str = ""
     time: float = 0.0
     track: int = 0
@@ -58,11 +58,11 @@ class PersonEntry:
     last: float = 0.0
     appearances: int = 0
     tracks: int = 0
-    faces: Sequence[FaceCard] = ()
+    faces: Sequence[FaceCard] = field(default=(), repr=False)
     hidden: bool = False
     unsure: bool = False
     reason: str = ""  # why unsure
-    moments: Sequence[FaceCard] = ()
+    moments: Sequence[FaceCard] = field(default=(), repr=False)
 
     @property
     def label(self) -> str:

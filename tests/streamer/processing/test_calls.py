@@ -213,6 +213,13 @@ def test_a_session_may_be_closed_unused_and_begins_with_the_first_look_at_it() -
     session.close()
 
 
+def test_a_person_prints_without_its_pictures(clip: Path) -> None:
+    with streamer.process(clip, models=models()) as result:
+        person = result.people[0]
+    assert person.faces[0].jpeg
+    assert "jpeg" not in repr(person) + repr(person.faces[0])
+
+
 def test_a_session_needs_a_camera_and_a_real_address() -> None:
     with pytest.raises(ConfigError, match="no camera was given"):
         streamer.open(models=models())
