@@ -45,3 +45,11 @@ def test_what_is_given_always_rises_strictly(times: list[float | None]) -> None:
     found = [t for t in map(clock.place, times) if t is not None]
     assert all(b > a for a, b in zip(found, found[1:], strict=False))
     assert all(t >= 0 for t in found)
+
+
+def test_a_step_back_of_two_seconds_is_a_new_recording_and_one_of_half_a_second_is_not() -> None:
+    clock = RisingClock(0.04)
+    assert [clock.place(t) for t in (10.0, 9.5)] == [10.0, None]
+    assert clock.restarts == 0
+    assert clock.place(8.0) == 10.0 + 0.04
+    assert clock.restarts == 1
