@@ -230,12 +230,10 @@ class Recorder:
     def _feed(self, take: _Take, time: float, image: U8) -> None:
         """One more frame of a clip. A clip that cannot go on is left as it is, and begun anew with the next notice."""
         try:
-            if take.film is None:
-                self._open(take, time, image)
-            elif shutil.disk_usage(self.folder).free < self._spare:
+            if shutil.disk_usage(self.folder).free < self._spare:
                 raise StreamerError(self._short())
-            assert take.film is not None
-            take.film.add(time - take.begin, image)
+            film = take.film or self._open(take, time, image)
+            film.add(time - take.begin, image)
             take.last = time
         except StreamerError as error:
             self._takes.pop(take.stay, None)
@@ -248,9 +246,8 @@ class Recorder:
             f"less than {self._spare // 1_000_000} MB are free below {self.folder}; nothing is recorded until there are"
         )
 
-    def _open(self, take: _Take, time: float, image: U8) -> None:
-        if shutil.disk_usage(self.folder).free < self._spare:
-            raise StreamerError(self._short())
+    def _open(self, take: _Take, time: float, image: U8) -> GrowingVideo:
+        """Begins the film of a clip with its first frame."""
         take.begin, take.size = time, image.shape
         take.path = self.folder / _file_name(time, take)
         try:
@@ -259,6 +256,7 @@ class Recorder:
         except OSError as error:
             raise StreamerError(f"{self.folder} cannot be written ({error.strerror})") from error
         take.film = GrowingVideo(take.open, self.options.fps)
+        return take.film
 
     def _forget(self, camera: str, time: float) -> None:
         """Frames nobody will want any more."""

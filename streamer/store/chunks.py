@@ -15,9 +15,8 @@ import numpy as np
 from streamer.errors import StoreError
 from streamer.pages import PAGE, Pages, cut, digest
 
-ROOM = (
-    1 << 20
-)  # bytes behind a state that was read: 500 rows of 512 numbers are added in place; untouched it costs none
+# bytes behind a state that was read: 500 rows of 512 numbers are added in place; untouched it costs none
+ROOM = 1 << 20
 
 
 def keep(sql: sqlite3.Connection, state: Pages) -> bytes:
