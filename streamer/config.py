@@ -7,7 +7,6 @@ weakest first: the default in the signature, a preset, the user's config file, `
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import inspect
@@ -15,12 +14,12 @@ import json
 import os
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streamer.errors import ConfigError
+from streamer.errors import ConfigError, suggest
 
 SECTIONS: dict[str, str] = {
     "source": "streamer.sources.file:FileSource",
@@ -65,12 +64,6 @@ def options(section: str, target: str | None = None) -> dict[str, Option]:
 
 def _plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str | tuple | list)
-
-
-def suggest(word: str, known: Iterable[str]) -> str:
-    """ " (did you mean eps?)" where one of the known words is near, else nothing."""
-    near = difflib.get_close_matches(word, list(known), 1)
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _fits(value: Any, annotation: Any) -> bool:

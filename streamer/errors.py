@@ -14,6 +14,16 @@ A message says what happened, to which thing, and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """ " (did you mean eps?)" where one of the known words is near, else nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
 
 class StreamerError(Exception):
     """Root of all errors raised on purpose by this package."""

@@ -13,8 +13,7 @@ import numpy as np
 
 from pipelines.lab.vectors import Vectors
 from streamer.clustering import batch
-from streamer.config import suggest
-from streamer.errors import ConfigError
+from streamer.errors import ConfigError, suggest
 from streamer.evaluation import internal_scores, scores
 from streamer.items import F64, I64
 

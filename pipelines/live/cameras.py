@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import stat
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from streamer.config import Config, read_yaml
-from streamer.errors import ConfigError
+from streamer.errors import ConfigError, suggest
 from streamer.sources.address import Address, holds_password, parse_address, read_secret
 from streamer.sources.redact import shown
 
@@ -123,9 +122,9 @@ def _checked(options: Mapping[str, Any], place: str) -> dict[str, Any]:
 def _known(tree: Mapping[str, Any], keys: Sequence[str], place: str) -> None:
     for key in tree:
         if key not in keys:
-            near = difflib.get_close_matches(str(key), keys, 1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise ConfigError(f"{place}: {shown(key)} is not an option{hint}. Options: {', '.join(keys)}.")
+            raise ConfigError(
+                f"{place}: {shown(key)} is not an option{suggest(str(key), keys)}. Options: {', '.join(keys)}."
+            )
 
 
 def _short(address: Address) -> str:

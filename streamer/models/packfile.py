@@ -6,7 +6,6 @@ Keys and meaning are those of the pack.yaml contract (see `Pack`). Everything a 
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 import re
@@ -14,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from streamer.errors import ConfigError
+from streamer.errors import ConfigError, suggest
 from streamer.models import family
 from streamer.models.options import check_options
 from streamer.models.pack import ROLES, Archive, File, Pack, Part
@@ -256,8 +255,7 @@ def known_keys(
     names = [*known]
     for key in given:
         if key not in names:
-            near = difflib.get_close_matches(key, [*names, *extra], 1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            hint = suggest(key, [*names, *extra])
             raise ConfigError(f"{where}: {prefix}{key} is not a key of a pack{hint}. Keys: {', '.join(names)}.")
 
 

@@ -6,7 +6,6 @@ path: a pack file, or a folder with a `pack.yaml`.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from streamer.errors import ConfigError, ModelError
+from streamer.errors import ConfigError, ModelError, suggest
 from streamer.models import create, family
 from streamer.models.base import Detector, Embedder, Quality
 from streamer.models.cache import cache_folder
@@ -64,7 +63,9 @@ def read_pack(spec: str | Path) -> Pack:
             raise ConfigError(f"{spec} holds no pack.yaml. Name the pack file, or another folder.")
         path = path / "pack.yaml"
     if not path.is_file():
-        raise ConfigError(f"{spec} is not a pack{_near(name)}. Packs: {', '.join(known())}; or give a pack.yaml.")
+        raise ConfigError(
+            f"{spec} is not a pack{suggest(name, known())}. Packs: {', '.join(known())}; or give a pack.yaml."
+        )
     return pack_from(read_tree(path), str(path), path.parent)
 
 
@@ -73,11 +74,6 @@ def known() -> list[str]:
     folder = packs_folder()
     imported = sorted(p.parent.name for p in folder.glob("*/pack.yaml")) if folder.is_dir() else []
     return [*registry(), *(n for n in imported if n not in registry())]
-
-
-def _near(name: str) -> str:
-    near = difflib.get_close_matches(name, known(), 1)
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def load_pack(spec: str | Path) -> Pack:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from streamer.errors import ConfigError
+from streamer.errors import ConfigError, suggest
 from streamer.reports.base import Report, RunData
 
 
@@ -91,9 +90,7 @@ def load(name: str) -> Callable[..., Any]:
     target = FORMATS[name].target if name in FORMATS else name
     module, _, cls = target.partition(":")
     if not cls:
-        near = get_close_matches(name, FORMATS, 1)
-        meant = f" (did you mean {near[0]}?)" if near else ""
-        raise ConfigError(f"{name} is not a format{meant}. Formats: {', '.join(FORMATS)}.")
+        raise ConfigError(f"{name} is not a format{suggest(name, FORMATS)}. Formats: {', '.join(FORMATS)}.")
     try:
         made: Callable[..., Any] = getattr(import_module(module), cls)
     except (ImportError, AttributeError) as error:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.live.sinks.base import Figures, Sink, url_digest
-from streamer.config import checked, load_class, suggest
-from streamer.errors import ConfigError
+from streamer.config import checked, load_class
+from streamer.errors import ConfigError, suggest
 
 __all__ = ["Figures", "Sink", "make_sinks"]
 
