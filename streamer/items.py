@@ -85,7 +85,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Region:
     """A part of a frame to look for faces in: `box` in displayed pixels, `shrink` times as fine as the whole frame."""
 
     box: tuple[float, float, float, float]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from streamer.items import F32, U8, Faces, Part, Picture
+from streamer.items import F32, U8, Faces, Picture, Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class PartDetector(Detector, Protocol):
         """Whether that is worth it on this device."""
         ...
 
-    def detect_part(self, picture: Picture, size: tuple[int, int], part: Part) -> Faces:
+    def detect_part(self, picture: Picture, size: tuple[int, int], part: Region) -> Faces:
         """The faces in a part of a picture, in pixels of its displayed (w, h); those its edge cuts are left out."""
         ...
 

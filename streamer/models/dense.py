@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from streamer.errors import ConfigError
 from streamer.geometry import iou
-from streamer.items import F32, U8, ArrayPicture, Faces, Part, Picture
+from streamer.items import F32, U8, ArrayPicture, Faces, Picture, Region
 from streamer.models.onnx import Session
 from streamer.models.parts import cut_part
 from streamer.models.pixels import Pixels
@@ -116,7 +116,7 @@ class DenseDetector(ABC):
         """Whether `detect_part` is worth asking: a card, and a compiled graph, want one shape."""
         return self.session.on_cpu and self._fixed is None
 
-    def detect_part(self, picture: Picture, size: tuple[int, int], part: Part) -> Faces:
+    def detect_part(self, picture: Picture, size: tuple[int, int], part: Region) -> Faces:
         """The faces in a part of a picture, in pixels of its displayed (w, h); those its edge cuts are left out."""
         image = picture.scaled(*self.input_size(*size))
         piece, place = cut_part(image, part, size, STRIDE)

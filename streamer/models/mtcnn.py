@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streamer.errors import ConfigError, ModelError
 from streamer.geometry import area
-from streamer.items import F32, U8, Faces, Part, Picture
+from streamer.items import F32, U8, Faces, Picture, Region
 from streamer.models.onnx import Session
 from streamer.models.parts import cut_part
 from streamer.models.pixels import Pixels
@@ -139,7 +139,7 @@ class MTCNN(SinglePicture):
         """Whether `detect_part` is worth asking: a card wants few shapes."""
         return all(s.on_cpu for s in self.sessions)
 
-    def detect_part(self, picture: Picture, size: tuple[int, int], part: Part) -> Faces:
+    def detect_part(self, picture: Picture, size: tuple[int, int], part: Region) -> Faces:
         """The faces in a part of a picture, in pixels of its displayed (w, h); those its edge cuts are left out."""
         piece, place = cut_part(picture.scaled(*self.input_size(*size)), part, size)
         return place.back(self._find(piece))

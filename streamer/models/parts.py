@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamer.items import F32, U8, Faces, Part
+from streamer.items import F32, U8, Faces, Region
 
 EDGE = 0.04  # of the face's size: a box this near to the edge of a part is half of a face
 
@@ -33,7 +33,7 @@ class Place:
         return Faces(faces.boxes * np.tile(scale, 2) + np.tile(shift, 2), faces.scores, faces.landmarks * scale + shift)
 
 
-def cut_part(image: U8, part: Part, size: tuple[int, int], multiple: int = 1) -> tuple[U8, Place]:
+def cut_part(image: U8, part: Region, size: tuple[int, int], multiple: int = 1) -> tuple[U8, Place]:
     """The piece of `image` (the frame of displayed `size` at the network's scale) that shows a part, and its place.
 
     Its sides grow to whole multiples where the frame has the pixels: what would be padding shows something.

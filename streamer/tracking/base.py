@@ -22,7 +22,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from streamer.items import F32, F64, I64, Faces, FaceSample, Frame, Part, Track
+from streamer.items import F32, F64, I64, Faces, FaceSample, Frame, Region, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Stride(Protocol):
     """`due(frame, cut, following)` is asked for every decoded frame, in order; True means: detect here, in `part`."""
 
     def due(self, frame: Frame, cut: bool, following: Following) -> bool: ...
-    def part(self, frame: Frame, cut: bool, following: Following, across: int) -> Part | None:
+    def part(self, frame: Frame, cut: bool, following: Following, across: int) -> Region | None:
         """What to look at in a frame that is due; None: all of it. `across`: its width in the network."""
         ...
 

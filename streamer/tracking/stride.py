@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from streamer.errors import ConfigError
 from streamer.geometry import iou
-from streamer.items import F32, Faces, Frame, Part, Track
+from streamer.items import F32, Faces, Frame, Region, Track
 from streamer.tracking.base import Following
 from streamer.tracking.view import Views
 
@@ -123,7 +123,7 @@ class StrideController:
         """Whether any frame may be left out."""
         return self._rule.usual > 0 or self.fps_budget is not None
 
-    def part(self, frame: Frame, cut: bool, following: Following, across: int) -> Part | None:
+    def part(self, frame: Frame, cut: bool, following: Following, across: int) -> Region | None:
         """What to look at in a frame that is due; None: all of it. While looks are closer together than usual they
         are at whole frames: somebody comes or goes. `across` is the width a whole frame has in the network."""
         calm = 0 < self._rule.usual <= self._interval

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamer.items import U8, Frame, Part
+from streamer.items import U8, Frame, Region
 from streamer.tracking.base import Following
 
 STEPS = (0.375, 0.5, 0.75)  # few scales: halving is exact and cheap
@@ -36,7 +36,7 @@ class Views:
     _seen: U8 | None = None  # that frame, small
     _fresh: bool = True  # that look was the first at its shot, or one of many: the next is at the whole, too
 
-    def part(self, frame: Frame, fresh: bool, following: Following, across: int) -> Part | None:
+    def part(self, frame: Frame, fresh: bool, following: Following, across: int) -> Region | None:
         """What to look at in this frame; None: all of it. `fresh` says that the shot is new or people come and go,
         `across` is the width a whole frame has in the network."""
         part = None
@@ -55,7 +55,7 @@ class Views:
         late = frame.time + 1e-3 >= self._last + self.whole or self._fresh
         return late or not len(following) or following.lost + following.born > 0
 
-    def _around(self, frame: Frame, following: Following, scale: float) -> Part | None:
+    def _around(self, frame: Frame, following: Following, scale: float) -> Region | None:
         boxes = following.boxes
         sizes = boxes[:, 2:] - boxes[:, :2]
         reach = self.margin * sizes.max(1)
@@ -66,9 +66,9 @@ class Views:
         shrink = next((s for s in STEPS if s >= enough), 1.0)
         if x2 - x1 < 1 or y2 - y1 < 1 or shrink**2 * (x2 - x1) * (y2 - y1) > WORTH * frame.width * frame.height:
             return None
-        return Part((x1, y1, x2, y2), shrink)
+        return Region((x1, y1, x2, y2), shrink)
 
-    def _moved(self, small: U8, part: Part, frame: Frame) -> bool:
+    def _moved(self, small: U8, part: Region, frame: Frame) -> bool:
         """Whether the picture outside the part is another than at the last look at all of it."""
         import cv2
 

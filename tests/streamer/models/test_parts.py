@@ -13,7 +13,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from streamer.geometry import iou
-from streamer.items import ArrayPicture, Faces, Part
+from streamer.items import ArrayPicture, Faces, Region
 from streamer.models.base import PartDetector
 from streamer.models.mtcnn import MTCNN
 from streamer.models.onnx import Session
@@ -42,7 +42,7 @@ def test_a_piece_shows_the_part_and_its_pixels_are_known(
     ramp[..., 1] = np.linspace(0, 255, 360)[:, None]
     (x, y), (w, h) = corner, side
     box = (x, y, min(1280.0, x + w), min(720.0, y + h))
-    piece, place = cut_part(ramp, Part(box, shrink), (1280, 720), multiple)
+    piece, place = cut_part(ramp, Region(box, shrink), (1280, 720), multiple)
     height, width = piece.shape[:2]
     low = place.shift
     high = low + place.scale * (width, height)
@@ -58,7 +58,7 @@ def test_a_piece_shows_the_part_and_its_pixels_are_known(
 
 def test_a_face_that_an_open_side_cuts_is_left_out() -> None:
     image = np.zeros((360, 640, 3), np.uint8)
-    _, place = cut_part(image, Part((0.0, 0.0, 200.0, 200.0)), (640, 360))
+    _, place = cut_part(image, Region((0.0, 0.0, 200.0, 200.0)), (640, 360))
     back = place.back(faces((0, 20, 40, 60), (160, 20, 199, 60), (100, 100, 140, 140)))
     assert back.boxes.tolist() == [[0, 20, 40, 60], [100, 100, 140, 140]]  # the left side is the frame's own
 
@@ -93,7 +93,7 @@ def test_real_faces_are_found_where_the_whole_frame_has_them(family: str, shrink
     whole = detector.detect([image])[0]
     left = whole.take(whole.boxes[:, 2] < width / 2)
     far = left.boxes[:, 2:].max(0) + 60
-    part = Part((0.0, 0.0, min(width, float(far[0])), min(height, float(far[1]))), shrink)
+    part = Region((0.0, 0.0, min(width, float(far[0])), min(height, float(far[1]))), shrink)
     found = detector.detect_part(ArrayPicture(image), (width, height), part)
     table = iou(left.boxes, found.boxes)
     assert len(left) >= 2

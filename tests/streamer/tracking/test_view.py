@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from streamer.items import Frame, Part
+from streamer.items import Frame, Region
 from streamer.tracking.base import Following
 from streamer.tracking.stride import StrideController
 from streamer.tracking.view import Views
@@ -45,7 +45,7 @@ LARGE = (500.0, 200.0, 800.0, 500.0)
 
 
 def test_a_small_face_is_looked_at_as_fine_as_ever_with_its_width_around_it() -> None:
-    assert settled().part(at(0.4), False, followed(SMALL), 640) == Part((504.0, 204.0, 792.0, 492.0), 1.0)
+    assert settled().part(at(0.4), False, followed(SMALL), 640) == Region((504.0, 204.0, 792.0, 492.0), 1.0)
 
 
 def test_a_large_face_is_looked_at_coarsely() -> None:
@@ -57,7 +57,7 @@ def test_a_large_face_is_looked_at_coarsely() -> None:
 
 def test_the_smallest_face_says_how_fine() -> None:
     part = settled().part(at(0.4), False, followed(LARGE, SMALL), 640)
-    assert part == Part((200.0, 0.0, 1100.0, 720.0), 1.0)
+    assert part == Region((200.0, 0.0, 1100.0, 720.0), 1.0)
 
 
 def test_what_would_be_nearly_all_of_the_frame_is_all_of_it() -> None:
@@ -78,7 +78,7 @@ def test_whole_frames_come_every_so_often_and_when_a_face_is_lost_or_new() -> No
 def test_a_picture_that_changes_elsewhere_is_looked_at_as_a_whole() -> None:
     views, one = settled(), followed(SMALL)
 
-    def shown(picture: np.ndarray, time: float) -> Part | None:
+    def shown(picture: np.ndarray, time: float) -> Region | None:
         return views.part(frame(round(time * 25), image=picture, time=time), False, one, 640)
 
     near, grain, visitor = WIDE.copy(), WIDE.copy(), WIDE.copy()
