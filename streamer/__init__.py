@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from streamer.library import Library as Library
     from streamer.presence import Notice as Notice
     from streamer.processing.calls import process as process
-    from streamer.processing.live_session import Session as Session
-    from streamer.processing.live_session import open as open
+    from streamer.processing.live.session import Session as Session
+    from streamer.processing.live.session import open as open
     from streamer.processing.result import FoundTrack as FoundTrack
     from streamer.processing.result import Result as Result
 
@@ -42,8 +42,8 @@ _PUBLIC = {
     "Library": "streamer.library",
     "Notice": "streamer.presence",
     "Result": "streamer.processing.result",
-    "Session": "streamer.processing.live_session",
-    "open": "streamer.processing.live_session",
+    "Session": "streamer.processing.live.session",
+    "open": "streamer.processing.live.session",
     "process": "streamer.processing.calls",
     **dict.fromkeys(
         ("StreamerError", "SourceError", "PartialSourceError", "ModelError", "DeviceError", "ConfigError",

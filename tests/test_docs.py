@@ -12,8 +12,8 @@ import pytest
 
 from streamer.testing import two_shots
 from tests.pipelines.drawn import use_drawn_faces
-from tests.streamer.processing.reel import Reel
-from tests.streamer.processing.test_live import pair
+from tests.streamer.processing.live.reel import Reel
+from tests.streamer.processing.live.test_run import pair
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "python.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)

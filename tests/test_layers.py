@@ -34,7 +34,7 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 FILES = sorted((ROOT / "streamer").rglob("*.py")) + sorted((ROOT / "pipelines").rglob("*.py"))
 # module -> places (relative to the root) that may import it
 ONLY_IN = {
-    "threading": ("streamer/flow/", "streamer/sources/camera", "streamer/processing/live", "pipelines/"),
+    "threading": ("streamer/flow/", "streamer/sources/camera", "streamer/processing/live/", "pipelines/"),
     "queue": ("streamer/flow/",),
     "av": ("streamer/sources/", "streamer/reports/"),
     "onnxruntime": ("streamer/models/", "pipelines/doctor"),

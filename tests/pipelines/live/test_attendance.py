@@ -14,8 +14,8 @@ from streamer.errors import ConfigError, StoreError
 from streamer.library import Library
 from streamer.presence import Book
 from streamer.processing.live import Live
-from tests.streamer.processing.reel import EPOCH, Reel
-from tests.streamer.processing.test_live import WAIT, models, one, pair
+from tests.streamer.processing.live.reel import EPOCH, Reel
+from tests.streamer.processing.live.test_run import WAIT, models, one, pair
 
 LOCAL = {"listen": "127.0.0.1:0"}
 QUICK = {"confirm": 1, "update_every": 0, "cooldown": 2.0}

@@ -17,7 +17,7 @@ from streamer.models import packs
 from streamer.processing.live import Live
 from streamer.processing.results import write_folder
 from streamer.testing import Actor, FakeDetector, FakeEmbedder, FakeQuality, Scene, Shot
-from tests.streamer.processing.reel import EPOCH, Reel
+from tests.streamer.processing.live.reel import EPOCH, Reel
 
 WAIT = 20.0
 # a stay is an appearance of the report: the same gap joins, and one frame is enough

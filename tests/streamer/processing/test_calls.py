@@ -15,8 +15,8 @@ from streamer.errors import ConfigError, SourceError
 from streamer.models import packs
 from streamer.testing import FakeDetector, FakeEmbedder, FakeQuality, two_shots
 
-from .reel import Reel
-from .test_live import pair
+from .live.reel import Reel
+from .live.test_run import pair
 
 
 def models() -> packs.Models:

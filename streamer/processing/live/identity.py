@@ -20,7 +20,7 @@ from streamer.flow.stats import Load
 from streamer.items import Event, Gap, Track
 from streamer.library.machine import vectors_from
 from streamer.models.base import certain_score
-from streamer.processing.live_sharing import (
+from streamer.processing.live.sharing import (
     GrowingEmbed,
     Numbers,
     RememberingEmbedder,

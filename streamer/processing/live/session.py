@@ -18,7 +18,7 @@ from streamer.presence import Notice, Presence, Rules
 from streamer.processing.base import Listener
 from streamer.processing.calls import built, config_of, opened
 from streamer.processing.live import Live
-from streamer.processing.live_camera import LiveSource
+from streamer.processing.live.camera import LiveSource
 from streamer.processing.result import Result
 from streamer.watching import Health, Part, Seen
 

@@ -16,8 +16,8 @@ from streamer.items import Assigned
 from streamer.library import Library
 from streamer.library.retention import Retention
 from streamer.models import packs
-from streamer.processing import live as module
 from streamer.processing.live import Live
+from streamer.processing.live import run as module
 from streamer.store import Store
 from streamer.testing import Actor, FakeDetector, FakeEmbedder, FakeQuality, Scene, Shot
 from streamer.timeline import fold

@@ -24,10 +24,10 @@ from streamer.models.base import sure_score
 from streamer.processing.base import Listener, Silent
 from streamer.processing.calibration import self_calibration
 from streamer.processing.file import now
-from streamer.processing.live_camera import LiveSource, Watched
-from streamer.processing.live_identity import Identify
-from streamer.processing.live_sharing import Numbers, SharedDetector
-from streamer.processing.live_teller import Teller
+from streamer.processing.live.camera import LiveSource, Watched
+from streamer.processing.live.identity import Identify
+from streamer.processing.live.sharing import Numbers, SharedDetector
+from streamer.processing.live.teller import Teller
 from streamer.processing.manifest import manifest
 from streamer.stages import Follow
 from streamer.timeline import Timeline

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from streamer.flow.stats import Load
 from streamer.items import Frame, Gap, Track
-from streamer.processing.live_identity import Inbox
-from streamer.processing.live_sharing import Numbers
-from streamer.processing.live_teller import Teller
+from streamer.processing.live.identity import Inbox
+from streamer.processing.live.sharing import Numbers
+from streamer.processing.live.teller import Teller
 from streamer.stages import Follow
 from streamer.watching import STOPPED, Health, Seen
 
