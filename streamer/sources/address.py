@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from streamer.errors import ConfigError, SourceError
 from streamer.sources.redact import redact, shown
@@ -24,6 +24,7 @@ _NESTED = {
     "https": "tcp,http,tls,crypto",
     "rtp": "udp",
 }
+PASSPHRASE = (10, 79)  # characters, by the SRT protocol
 _PLACE = re.compile(r"\$\{(\w+)\}")
 _PARTS = re.compile(r"^(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?:(?P<user>[^/?#]*)@)?(?P<rest>.*)$", re.DOTALL)
 
@@ -36,12 +37,18 @@ class Address:
     shown: str
     scheme: str  # "device" for a local camera
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    passphrase: str = field(default="", repr=False)  # of SRT; it is not in `url`
 
     @property
     def whitelist(self) -> str:
         """The protocols FFmpeg may use for it."""
         nested = _NESTED.get(self.scheme)
         return self.scheme + (f",{nested}" if nested else "")
+
+    @property
+    def listens(self) -> bool:
+        """Whether SRT waits here for the camera to call."""
+        return self.scheme == "srt" and dict(parse_qsl(self.url.partition("?")[2])).get("mode") == "listener"
 
     def clean(self, text: str) -> str:
         """`text` without this address's credentials, on one line."""
@@ -53,8 +60,8 @@ def parse_address(
 ) -> Address:
     """The address of `text`: a URL of one of `SCHEMES` or a device (`/dev/video0`).
 
-    `${NAME}` is taken from the environment; `user` and `password` are put in front of the host. ConfigError for a
-    variable that is not set, SourceError for anything else that is no camera.
+    `${NAME}` is taken from the environment; `user` and `password` are put in front of the host; of SRT, `password` is
+    the passphrase. ConfigError for a variable that is not set, SourceError for anything else that is no camera.
     """
     secrets: list[str] = []
     url = _filled(text, os.environ if environment is None else environment, secrets)
@@ -69,14 +76,40 @@ def parse_address(
         )
     if not _port_fits(found["rest"]):
         raise SourceError(f"{redact(shown(url), *secrets)}: its port is not a number from 1 to 65535.")
+    if scheme == "srt":
+        return _srt(url, user, password, secrets)
     if user or password:
         url = f"{found['scheme']}://{quote(user, safe='')}:{quote(password, safe='')}@{found['rest']}"
         secrets += [password]
     elif found["user"]:
         _, _, word = found["user"].partition(":")
         secrets += [word]
-    known = dict.fromkeys(form for s in secrets for form in (s, unquote(s), quote(s, safe="")) if len(form) > 2)
-    return Address(url, shown(redact(url, *known)), scheme, tuple(known))
+    known = _forms(secrets)
+    return Address(url, shown(redact(url, *known)), scheme, known)
+
+
+def _forms(secrets: Iterable[str]) -> tuple[str, ...]:
+    """Each secret as it may stand in a text."""
+    forms = (form for s in secrets for form in (s, unquote(s), quote(s, safe="")) if len(form) > 2)
+    return tuple(dict.fromkeys(forms))
+
+
+def _srt(url: str, user: str, password: str, secrets: list[str]) -> Address:
+    """The passphrase is taken out of the query: it has rules of its own for what a letter may be."""
+    base, _, query = url.partition("?")
+    told = dict(p.partition("=")[::2] for p in query.split("&") if p)
+    passphrase = password or unquote(told.pop("passphrase", ""))
+    streamid = told.get("streamid", "")
+    known = _forms([*secrets, passphrase, streamid])
+    address = shown(redact(url, *known))
+    if user:
+        raise SourceError(f"{address}: SRT knows no user. Write what the sender wants to hear as ?streamid=...")
+    if passphrase and not PASSPHRASE[0] <= len(passphrase) <= PASSPHRASE[1]:
+        raise SourceError(f"{address}: an SRT passphrase has {PASSPHRASE[0]} to {PASSPHRASE[1]} characters.")
+    if any(ord(c) < 32 for c in url + passphrase):
+        raise SourceError(f"{address}: there are line breaks or control characters in it.")
+    rest = "&".join(f"{key}={value}" for key, value in told.items())
+    return Address(base + (f"?{rest}" if rest else ""), address, "srt", known, passphrase)
 
 
 def _port_fits(rest: str) -> bool:
@@ -88,8 +121,11 @@ def _port_fits(rest: str) -> bool:
 def holds_password(text: str) -> bool:
     """Whether an address carries a password in plain text (not as `${NAME}`)."""
     found = _PARTS.match(text)
-    word = (found["user"] or "").partition(":")[2] if found else ""
-    return bool(word) and not _PLACE.fullmatch(word)
+    if found is None:
+        return False
+    asked = dict(p.partition("=")[::2] for p in found["rest"].partition("?")[2].split("&"))
+    words = ((found["user"] or "").partition(":")[2], asked.get("passphrase", ""))
+    return any(word and not _PLACE.fullmatch(word) for word in words)
 
 
 def read_secret(path: Path) -> str:
@@ -118,6 +154,6 @@ def _filled(text: str, environment: Mapping[str, str], secrets: list[str]) -> st
         whole = match.span() == (0, len(text))
         if not whole:
             secrets.append(word)
-        return quote(word, safe="") if match.end() <= at else word
+        return quote(word, safe="") if match.end() <= at or text.startswith("srt:") else word
 
     return _PLACE.sub(value, text)

@@ -201,6 +201,8 @@ class CameraSource:
             self._lost(told)
             if told.final:
                 return
+            if told.soon:
+                self._backoff.reset()
             self._closing.wait(self._backoff.next(slow=told.slow))
 
     def _read(self) -> None:

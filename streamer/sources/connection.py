@@ -8,6 +8,7 @@ from typing import Any
 
 from streamer.errors import SourceError
 from streamer.sources.address import Address
+from streamer.sources.relay import LACKING, Relay, find_program
 from streamer.sources.trouble import cause
 
 # what a network may send: no scripts, no local files, no picture sequences
@@ -20,11 +21,13 @@ UNTIMED = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "m4v"})  # times in thes
 
 class Lost(Exception):  # noqa: N818 - not an error: it happens to every camera
     """A connection that ended. `stalled`: it is there but shows nothing new; `slow`: it makes no sense to try again at
-    once; `final`: nor ever."""
+    once; `final`: nor ever; `soon`: no use waiting longer, however often it was tried."""
 
-    def __init__(self, reason: str, *, stalled: bool = False, slow: bool = False, final: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, stalled: bool = False, slow: bool = False, final: bool = False, soon: bool = False
+    ) -> None:
         super().__init__(reason)
-        self.reason, self.stalled, self.slow, self.final = reason, stalled, slow, final
+        self.reason, self.stalled, self.slow, self.final, self.soon = reason, stalled, slow, final, soon
 
 
 class Connection:
@@ -47,19 +50,30 @@ class Connection:
         self.address, self.stall, self.max_pixels = address, stall, max_pixels
         self.skipped = self.failed = 0
         self._monotonic = monotonic
+        self._relay: Relay | None = None
         began = monotonic()
         try:
             self._container = self._open(transport, open_timeout)
         except Exception as error:
+            self._let_go()
             raise self._why_not(error, monotonic() - began, open_timeout) from None
         try:
             self._stream = self._choose()
         except BaseException:
-            self._container.close()
+            self.close()
             raise
 
     def close(self) -> None:
         self._container.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._relay is not None:
+            self._relay.close()
+
+    def _allow(self, seconds: float) -> None:
+        if self._relay is not None:
+            self._relay.allow(seconds)
 
     @property
     def codec(self) -> str:
@@ -93,6 +107,7 @@ class Connection:
         timed = not UNTIMED & set(self._container.format.name.split(","))
         began = seen = self._monotonic()
         keyed = False
+        self._allow(self.stall)
         try:
             for packet in self._container.demux(self._stream):
                 for frame in self._decoded(packet):
@@ -104,10 +119,13 @@ class Connection:
                     yield frame, frame.time if timed else None
                 if self._monotonic() - seen > self.stall:
                     raise Lost(f"no picture for {self.stall:g} s, though data comes", stalled=True)
+                self._allow(self.stall)
         except (av.FFmpegError, OSError, ValueError) as error:
             if isinstance(error, av.ExitError) or self._monotonic() - max(seen, began) > 0.9 * self.stall:
                 raise Lost(f"no data for {self.stall:g} s", stalled=True) from None
             raise Lost(cause(error, self.address)) from None
+        if self._relay is not None and self._relay.late:
+            raise Lost(f"no data for {self.stall:g} s", stalled=True)
         raise Lost("the stream ended")
 
     def _decoded(self, packet: Any) -> list[Any]:
@@ -132,6 +150,8 @@ class Connection:
         # no fflags=nobuffer: it throws the packets of probing away, and with them the first key frame (a camera with
         # one every 10 s stays dark so long). They are decoded at once, so nothing lags behind.
         options = {"max_pixels": str(self.max_pixels), "max_streams": "100"}
+        if address.scheme == "srt":
+            return self._open_relayed(options, open_timeout)
         if address.scheme == "device":
             return av.open(address.url, format="v4l2", options={}, timeout=(open_timeout, self.stall))
         options |= {"protocol_whitelist": address.whitelist, "format_whitelist": LIVE_FORMATS}
@@ -142,6 +162,17 @@ class Connection:
         if address.scheme == "udp":
             options |= {"overrun_nonfatal": "1", "fifo_size": "50000"}
         return av.open(address.url, options=options, timeout=(open_timeout, self.stall), metadata_errors="replace")
+
+    def _open_relayed(self, options: dict[str, str], open_timeout: float) -> Any:
+        import av
+
+        program = find_program()
+        if program is None:
+            raise Lost(LACKING, final=True)
+        self._relay = Relay(self.address, program, self.stall)
+        self._relay.allow(open_timeout)
+        options |= {"analyzeduration": "500000", "probesize": "500000"}
+        return av.open(self._relay, format="mpegts", options=options, metadata_errors="replace")
 
     def _choose(self) -> Any:
         from av.codec.context import Flags
@@ -161,6 +192,10 @@ class Connection:
     def _why_not(self, error: Exception, seconds: float, limit: float) -> Exception:
         import av
 
+        if isinstance(error, Lost):
+            return error
+        if self._relay is not None and isinstance(error, av.FFmpegError | OSError):
+            return Lost(self._relay.trouble(), soon=self.address.listens)
         if not isinstance(error, av.FFmpegError | OSError | ValueError):
             return SourceError(f"{self.address.shown}: {type(error).__name__}. This is a fault in the program.")
         # a silent RTSP server comes back as "Invalid data": the time it took names the cause

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from streamer.sources.address import Address
 from streamer.sources.decoding import reason_of
 
-SRT = "send it as rtsp, rtmp or udp (MPEG-TS), or install a PyAV that is built with it"
 _SYSTEM = {
     errno.ECONNREFUSED: "connection refused: nothing listens there. Is it on, and is the port right?",
     errno.EHOSTUNREACH: "there is no way to that machine. Is it on, and in this network?",
@@ -40,7 +39,7 @@ def cause(error: Exception, address: Address, resolve: Callable[..., Any] = sock
     if isinstance(error, av.HTTPServerError):
         return "its server answers with an error of its own (5xx)"
     if isinstance(error, av.ProtocolNotFoundError):
-        return f"the decoder of this installation cannot read {address.scheme}: {SRT}"
+        return f"the decoder of this installation cannot read {address.scheme}: send it as rtsp, http or udp (MPEG-TS)"
     if isinstance(error, FileNotFoundError) and address.scheme == "device":
         here = ", ".join(sorted(str(p) for p in Path("/dev").glob("video*"))) or "none"
         return f"there is no such device. Those of this machine: {here}"

@@ -60,6 +60,8 @@ def test_user_and_password_given_apart_replace_those_of_the_address() -> None:
 
 def test_a_password_in_plain_text_is_noticed() -> None:
     assert holds_password("rtsp://bob:S3cr3t@hall/1")
+    assert holds_password("srt://hall:9000?mode=caller&passphrase=0123456789")
+    assert not holds_password("srt://hall:9000?passphrase=${HALL}")
     assert not holds_password("rtsp://bob:${HALL}@hall/1")
     assert not holds_password("rtsp://hall/1")
 
