@@ -104,6 +104,8 @@ class ShotDetector:
         """Whether the frame before is a mixture of this one and the one before it, which are of two shots."""
         if len(self._changes) < 6 or min(change, self._changes[-2]) <= self.floor:  # what is usual must be known
             return False
+        if len(self._history) < 2:  # frames half a second apart and more, which nothing was blended of
+            return False
         first = self._history[-2]
         if first.blank or not _is_blend(previous.flat, first.flat, look.flat):
             return False

@@ -102,11 +102,9 @@ class Watched:
 
     def health(self) -> Health:
         """The source's, with the figures of the processing."""
-        now = time.monotonic()
-        while self._taken and self._taken[0] < now - RATE_OVER:
-            self._taken.popleft()
+        since = time.monotonic() - RATE_OVER
         told: Health = self.source.health()
-        rate = len(self._taken) / RATE_OVER
+        rate = sum(at >= since for at in tuple(self._taken)) / RATE_OVER  # asked from other threads, too
         message = self.problem or told.message
         return replace(told, camera=self.name, fps=rate, message=message, state=STOPPED if self.problem else told.state)
 
@@ -147,8 +145,11 @@ class Watched:
         self._teller.frame(self.name, frame, seen)
         self._grow(frame.time)
         self._inbox.position(self.record, frame.time)
-        self._taken.append(time.monotonic())
-        self.lags.append(self._taken[-1] - began)
+        now = time.monotonic()
+        self._taken.append(now)
+        while self._taken[0] < now - RATE_OVER:
+            self._taken.popleft()
+        self.lags.append(now - began)
 
     def _connected(self, frame: Frame) -> None:
         """A new connection: what is known of the camera, and the time since an earlier run ended."""

@@ -118,6 +118,14 @@ def test_a_cut_is_found_at_a_variable_frame_rate() -> None:
     ]
 
 
+@pytest.mark.parametrize("fps", [0.5, 1.0, 2.0, 3.0])
+def test_few_frames_a_second_have_their_cuts(fps: float) -> None:
+    """As in time lapse, or where a starved machine takes few: the frame before the last is forgotten by then."""
+    grain = np.random.default_rng(0)
+    moving = [np.clip(A + grain.normal(0, 40, A.shape), 0, 255).astype(np.uint8) for _ in range(12)]
+    assert cuts([*moving, *[B] * 4], fps) == [12]
+
+
 def test_a_camera_that_was_away_begins_a_new_shot() -> None:
     detector = ShotDetector()
     assert [detector.is_cut(frame(i, image=A, epoch=i // 5)) for i in range(10)] == [False] * 5 + [True] + [False] * 4
