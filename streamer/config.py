@@ -1,8 +1,9 @@
 """YAML to components: the signature of a constructor is the schema of its section.
 
-A section names a component, its keys are keyword parameters of that component's constructor. A value comes from,
-weakest first: the default in the signature, a preset, the user's config file, `--config`, the environment
-(`WHOWHEN__SECTION__KEY`), `--set section.key=value`. Every value remembers its origin.
+A section names a component, its keys are keyword parameters of that component's constructor. The key `class` puts
+another component in its place: a name known here, or "my_package.module:Class". A value comes from, weakest first: the
+default in the signature, a preset, the user's config file, `--config`, the environment (`WHOWHEN__SECTION__KEY`),
+`--set section.key=value`. Every value remembers its origin.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ SECTIONS: dict[str, str] = {
     "clusterer": "streamer.clustering.online:OnlineClusterer",
     "calibration": "streamer.clustering.calibrate:SelfCalibration",
 }
+NAMED: dict[str, dict[str, str]] = {
+    "clusterer": {"online": SECTIONS["clusterer"], "dbscan": "streamer.clustering.dbscan:DBSCANClusterer"},
+}
+CLASS = "class"
 ENVIRONMENT_PREFIX = "WHOWHEN__"
 
 
@@ -124,9 +129,12 @@ class Config:
             raise ConfigError(
                 f"{place}{section} is not a section{suggest(section, SECTIONS)}. Sections: {', '.join(SECTIONS)}."
             )
-        known = options(section)
+        if key == CLASS:
+            self._choose(section, value, origin)
+            return
+        known = options(section, self.target(section))
         if key not in known:
-            name = SECTIONS[section].rpartition(":")[2]
+            name = self.target(section).rpartition(":")[2]
             raise ConfigError(
                 f"{place}{section}.{key} is not an option of {name}{suggest(key, known)}. Options: {', '.join(known)}."
             )
@@ -136,27 +144,77 @@ class Config:
         self.values.setdefault(section, {})[key] = value
         self.origins[path] = origin
 
+    def _choose(self, section: str, value: Any, origin: str) -> None:
+        """Another component for a section; what was set of the one before goes with it."""
+        named = NAMED.get(section, {})
+        target = named.get(str(value), str(value))
+        if ":" not in target:
+            known = f"Known: {', '.join(named)}; or write" if named else "Write"
+            raise ConfigError(
+                f"{section}.class {value!r} is not known{suggest(str(value), named)} ({origin}). "
+                f"{known} my_package.module:Class."
+            )
+        load_class(target)
+        if target != self.target(section):
+            for key in self.values.pop(section, {}):
+                self.origins.pop(f"{section}.{key}", None)
+        self.values.setdefault(section, {})[CLASS] = target
+        self.origins[f"{section}.{CLASS}"] = origin
+
+    def target(self, section: str) -> str:
+        """ "module:Class" of a section's component."""
+        return str(self.values.get(section, {}).get(CLASS, SECTIONS[section]))
+
+    def named(self, section: str) -> str:
+        """The short name of a section's component, "module:Class" where it has none."""
+        target = self.target(section)
+        return next((name for name, known in NAMED.get(section, {}).items() if known == target), target)
+
     def update(self, tree: Mapping[str, Any], origin: str) -> None:
         """Sets every value of a nested mapping {section: {key: value}}."""
         for section, keys in tree.items():
             if not isinstance(keys, Mapping):
                 raise ConfigError(f"{section} wants a block of options, got {keys!r} ({origin}).")
-            for key, value in keys.items():
-                self.set(f"{section}.{key}", value, origin)
+            for key in sorted(keys, key=lambda k: k != CLASS):  # the class first: it says which options there are
+                self.set(f"{section}.{key}", keys[key], origin)
 
     def component(self, section: str) -> dict[str, Any]:
         """The keyword arguments that were set for a section (defaults left out)."""
-        return dict(self.values.get(section, {}))
+        return {k: v for k, v in self.values.get(section, {}).items() if k != CLASS}
 
     def make(self, section: str, **usual: Any) -> Any:
-        """The component of a section, built; `usual` stands where the user set nothing."""
-        return load_class(SECTIONS[section])(**{**usual, **self.component(section)})
+        """The component of a section, built; `usual` stands where the user set nothing, as far as its constructor
+        takes it.
+        """
+        made = load_class(self.target(section))
+        known = inspect.signature(made).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+            usual = {k: v for k, v in usual.items() if k in known}
+        try:
+            return made(**{**usual, **self.component(section)})
+        except TypeError as error:  # a class of the user's that wants more than there is
+            if CLASS not in self.values.get(section, {}):
+                raise
+            raise ConfigError(f"{section}.class {self.target(section)} cannot be made: {error}.") from error
+
+    def over(self, section: str, values: Mapping[str, Any], origin: str) -> Config:
+        """A copy in which `values` of a section stand where this one has none. ConfigError for what does not fit."""
+        out = Config()
+        mine = self.values.get(section, {}).get(CLASS)
+        if mine is None or mine == values.get(CLASS, SECTIONS[section]):
+            out.update({section: values}, origin)
+        for name, own in self.values.items():
+            for key in sorted(own, key=lambda k: k != CLASS):
+                out.set(f"{name}.{key}", own[key], self.origins.get(f"{name}.{key}", "default"))
+        return out
 
     def show(self) -> list[tuple[str, Any, str]]:
         """(section.key, value, origin) for every option there is."""
         rows = []
         for section in SECTIONS:
-            for name, option in options(section).items():
+            target = self.target(section)
+            rows.append((f"{section}.{CLASS}", target, self.origins.get(f"{section}.{CLASS}", "default")))
+            for name, option in options(section, target).items():
                 path = f"{section}.{name}"
                 value = self.values.get(section, {}).get(name, option.default)
                 rows.append((path, value, self.origins.get(path, "default")))
@@ -238,13 +296,19 @@ def load(
     config.update(read_yaml(chosen), f"preset {preset}")
     if file is not None:
         config.update(read_yaml(file), str(file))
-    for name, text in sorted((os.environ if environment is None else environment).items()):
-        if name.startswith(ENVIRONMENT_PREFIX):
-            path = name[len(ENVIRONMENT_PREFIX) :].lower().replace("__", ".")
-            config.set(path, parse_value(text), f"environment {name}")
-    for text in settings:
-        path, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {text}: write section.key=value.")
-        config.set(path.strip(), parse_value(value), "--set")
+    given = (os.environ if environment is None else environment).items()
+    told = [(n[len(ENVIRONMENT_PREFIX) :], t) for n, t in sorted(given) if n.startswith(ENVIRONMENT_PREFIX)]
+    for name, text in sorted(told, key=lambda nt: not nt[0].endswith(f"__{CLASS.upper()}")):
+        path = name.lower().replace("__", ".")
+        config.set(path, parse_value(text), f"environment {ENVIRONMENT_PREFIX}{name}")
+    for path, text in sorted(map(_setting, settings), key=lambda pt: not pt[0].endswith(f".{CLASS}")):
+        config.set(path, parse_value(text), "--set")
     return config
+
+
+def _setting(text: str) -> tuple[str, str]:
+    """ "section.key=value" as path and text."""
+    path, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {text}: write section.key=value.")
+    return path.strip(), value

@@ -77,15 +77,6 @@ def pack_model(models: str) -> str:
     return load_pack(models).model
 
 
-def maker(loaded: Any, **options: Any) -> Any:
-    """A function that makes a fresh clusterer for these models."""
-    from streamer.clustering.online import OnlineClusterer
-
-    e = loaded.embedder
-    fixed = {"metric": e.metric, "link": e.thresholds.link, "merge": e.thresholds.merge, "model": e.model}
-    return lambda: OnlineClusterer(e.dimension, **(fixed | {"keep_vectors": False} | options))
-
-
 def same_model(found: Library, loaded: Any) -> None:
     """StoreError when the library holds vectors of another model."""
     from streamer.errors import StoreError

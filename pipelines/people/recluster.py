@@ -29,12 +29,13 @@ def recluster(
     """
     from streamer.config import load
 
-    options = load("balanced", None, tuple(settings or ())).component("clusterer")
+    given = load("balanced", None, tuple(settings or ()))
     with opened(library, readonly=not apply) as found:
         if _other_model(found, models):
-            _move(found, models, device, apply, options, as_json)
+            _move(found, models, device, apply, given, as_json)
             return
-        change = found.what_if(_fresh(found, models, options), options)
+        config = given.over("clusterer", found.store.settings(), f"library {library}")
+        change = found.what_if(_fresh(found, models, config), config.values.get("clusterer", {}))
         view = found.view
         if apply:
             found.apply(change)
@@ -70,8 +71,10 @@ def _other_model(found: Any, models: str) -> bool:
     return have is not None and bool(wanted) and have[0] != wanted
 
 
-def _move(found: Any, models: str, device: str, apply: bool, options: Any, as_json: bool) -> None:
+def _move(found: Any, models: str, device: str, apply: bool, given: Any, as_json: bool) -> None:
     """Moves the library to the model of a pack, or says what that would take."""
+    from streamer.processing.choosing import IN_UNITS, made
+
     have, wanted = found.store.model()[0], libraries.pack_model(models)
     faces = found.store.count_vectors()
     told = {"from": have, "to": wanted, "faces": faces, "applied": apply}
@@ -79,7 +82,15 @@ def _move(found: Any, models: str, device: str, apply: bool, options: Any, as_js
         from streamer.processing.reembed import reembed
 
         loaded = libraries.load(models, device)
-        told["embedded"] = reembed(found, loaded, libraries.maker(loaded, **dict(options)), _progress(as_json))
+        e, kept = loaded.embedder, found.store.settings()
+        config = given.over("clusterer", {k: v for k, v in kept.items() if k not in IN_UNITS}, "library")
+        bars = {"link": e.thresholds.link, "merge": e.thresholds.merge}
+        told["embedded"] = reembed(
+            found, loaded,
+            lambda: made(config, e.dimension, metric=e.metric, model=e.model, keep_vectors=False, **bars),
+            _progress(as_json),
+        )  # fmt: skip
+        found.store.keep_settings(config.values.get("clusterer", {}))
         told["people"] = len(found.people())
     if as_json:
         write_json(told)
@@ -101,20 +112,19 @@ def _progress(quiet: bool) -> Any:
     return told
 
 
-def _fresh(found: Any, models: str, options: Any) -> Any:
+def _fresh(found: Any, models: str, config: Any) -> Any:
     """A function that makes a clusterer for the library's own model with other options, at the thresholds that the
     library's own pairs lead to where none are given."""
     from streamer.clustering.calibrate import calibrate
-    from streamer.clustering.online import OnlineClusterer
     from streamer.processing.calibration import earlier
+    from streamer.processing.choosing import made
 
     have = found.store.model()
     if have is None:
         raise ConfigError(f"{found.store.path} holds no vectors yet. Run `whowhen run` first.")
     bars = libraries.thresholds(models)
     own = {"link": bars["link"], "merge": bars["merge"]}
-    if not own.keys() & set(options):
+    if not own.keys() & config.component("clusterer").keys():
         known = calibrate(earlier(found.store, have[0]), **own, metric=have[2])
         own = {"link": known.link, "merge": known.merge}
-    fixed = {"metric": have[2], "model": have[0], "keep_vectors": False} | own
-    return lambda: OnlineClusterer(have[1], **(fixed | dict(options)))
+    return lambda: made(config, have[1], metric=have[2], model=have[0], keep_vectors=False, **own)

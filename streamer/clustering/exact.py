@@ -8,10 +8,11 @@ around the components that lost a core sample, since only those can fall apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from streamer.clustering.identities import grown
 from streamer.clustering.neighbors import NeighborIndex
@@ -20,6 +21,16 @@ from streamer.errors import ConfigError
 from streamer.items import F64, I64
 
 NOISE = -1
+ALWAYS_FLAT = 1 << 62  # rows: no inverted file, it would miss some
+COLUMNS = ("_exact", "_neighbors", "_core", "_parent", "_border")
+
+
+class Change(NamedTuple):
+    """What an insertion did, in rows: components that became one (survivor, swallowed), in order, and every row
+    whose cluster may be another now."""
+
+    joined: list[tuple[int, int]]
+    touched: I64
 
 
 class ExactDBSCAN:
@@ -47,29 +58,38 @@ class ExactDBSCAN:
         self._keys: list[int] = []
         self._row_of: dict[int, int] = {}
         self._largest = 1.0  # |x|^2 of the longest vector: float32 errors grow with it
+        self._joined: list[tuple[int, int]] = []
 
     def __len__(self) -> int:
         return len(self._keys)
 
     # ------------------------------------------------------------------ insertion
-    def insert(self, track: int, vector: ArrayLike) -> None:
+    def insert(self, track: int, vector: ArrayLike) -> Change:
         """Adds one vector under a number of the caller's; ConfigError when the number is taken."""
         if track in self._row_of:
             raise ConfigError(f"track {track} is already in. Remove it first, or use another number.")
         x = np.asarray(vector, np.float64).ravel()
         if self._space is None:
-            self._space = Space(self.metric, len(x))
-            self._index, self._exact = NeighborIndex(self._space.width), np.zeros((16, len(x)))
+            self._open(len(x))
         row = self._append(track, x)
         near = self._within(row)
         self._neighbors[near] += 1
         self._neighbors[row] = len(near)
         fresh = near[(self._neighbors[near] >= self.min_samples) & ~self._core[near]]
         self._core[fresh] = True
+        self._joined, touched = [], [near]
         for core in fresh.tolist():
-            self._connect(core, near if core == row else self._within(core))
+            around = near if core == row else self._within(core)
+            self._connect(core, around)
+            touched.append(around)
         if not self._core[row]:
             self._border[row] = self._nearest_core(row, near)
+        return Change(self._joined, np.unique(np.concatenate(touched)))
+
+    def _open(self, dimension: int) -> None:
+        self._space = Space(self.metric, dimension)
+        self._index = NeighborIndex(self._space.width, flat_rows=ALWAYS_FLAT)
+        self._exact = np.zeros((16, dimension))
 
     def _append(self, track: int, x: F64) -> int:
         assert self._space is not None
@@ -78,7 +98,7 @@ class ExactDBSCAN:
             x = x / np.linalg.norm(x)
         single = x.astype(np.float32)
         row = self._index.add(self._space.row(single, 1.0))
-        for name in ("_exact", "_neighbors", "_core", "_parent", "_border"):
+        for name in COLUMNS:
             setattr(self, name, grown(getattr(self, name), row))
         self._exact[row] = x
         self._core[row], self._parent[row], self._border[row] = False, row, -1
@@ -145,7 +165,9 @@ class ExactDBSCAN:
 
     def _join(self, a: int, b: int) -> None:
         p, q = sorted((self._root(a), self._root(b)))
-        self._parent[q] = p
+        if p != q:
+            self._parent[q] = p
+            self._joined.append((p, q))
 
     # ------------------------------------------------------------------ deletion
     def remove(self, tracks: Iterable[int]) -> None:
@@ -181,7 +203,8 @@ class ExactDBSCAN:
         del self._row_of[self._keys[row]]
         last = self._index.remove(row)
         key = self._keys.pop()
-        for column in (self._exact, self._neighbors, self._core, self._parent, self._border):
+        for name in COLUMNS:
+            column = getattr(self, name)
             column[row] = column[last]
         self._exact[last] = 0.0
         n = len(self)
@@ -192,6 +215,31 @@ class ExactDBSCAN:
                 column[:n][column[:n] == last] = row
 
     # ------------------------------------------------------------------ answers
+    def __contains__(self, track: int) -> bool:
+        return track in self._row_of
+
+    def key(self, row: int) -> int:
+        """The track in a row."""
+        return self._keys[row]
+
+    def home(self, row: int) -> int:
+        """The component of a row, as the row of its oldest core sample; -1: noise."""
+        core = row if self._core[row] else int(self._border[row])
+        return core if core < 0 else self._root(core)
+
+    def homes(self) -> dict[int, int]:
+        """track -> component, as in `home`, in the order of the rows."""
+        return {k: self.home(r) for r, k in enumerate(self._keys)}
+
+    def nearest(self, row: int) -> float:
+        """Distance to the nearest core sample within eps, itself not counted; NaN where there is none."""
+        near = self._within(row)
+        near = near[self._core[near] & (near != row)]
+        if not len(near):
+            return float("nan")
+        d = float(self._distance(row, near).min())
+        return d if self.metric == "cosine" else float(np.sqrt(d))
+
     def core_tracks(self) -> set[int]:
         """Tracks with at least min_samples neighbours."""
         return {k for r, k in enumerate(self._keys) if self._core[r]}
@@ -202,6 +250,26 @@ class ExactDBSCAN:
         out: dict[int, int] = {}
         for track in sorted(self._row_of):
             row = self._row_of[track]
-            home = row if self._core[row] else int(self._border[row])
-            out[track] = NOISE if home < 0 else names.setdefault(self._root(home), len(names))
+            home = self.home(row)
+            out[track] = NOISE if home < 0 else names.setdefault(home, len(names))
         return out
+
+    # ------------------------------------------------------------------ state
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Everything as arrays, a row per vector; `load` continues bit-equal."""
+        n = len(self)
+        return {"keys": np.asarray(self._keys, np.int64)} | {name[1:]: getattr(self, name)[:n] for name in COLUMNS}
+
+    def load(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """An empty one becomes the one whose `columns` these are."""
+        exact, keys = columns["exact"], columns["keys"].tolist()
+        if not keys:
+            return
+        self._open(exact.shape[1])
+        assert self._space is not None
+        for single in exact.astype(np.float32):
+            self._index.add(self._space.row(single, 1.0))
+        for name in COLUMNS:
+            setattr(self, name, np.array(columns[name[1:]]))
+        self._keys, self._row_of = keys, {k: r for r, k in enumerate(keys)}
+        self._largest = max(1.0, float(np.einsum("ij,ij->i", exact, exact).max()))

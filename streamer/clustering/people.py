@@ -69,6 +69,16 @@ class People:
         """Identities with `min_tracks` tracks or a pin; the others are provisional."""
         return {n for n, c in self.sizes().items() if c >= self.min_tracks or n in self.identities.pinned}
 
+    @property
+    def pinned(self) -> set[int]:
+        """Identities with a pin."""
+        return set(self.identities.pinned)
+
+    def identity_of(self, track: int) -> int | None:
+        """The identity of a track, None: nobody's, or not known."""
+        at = self.tracks.position.get(track)
+        return None if at is None else self.label(at)
+
     def pin(self, identity: int, protected: bool = True) -> None:
         """A pinned (named) identity keeps its number in every merge; two pinned ones are merged by the user only."""
         number = self.aliases.resolve(identity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,23 +23,30 @@ Arrays = dict[str, NDArray[Any]]
 EXEMPLAR = ("scale", "weight", "energy", "owner", "key", "near")
 IDENTITY = ("sums", "weight", "energy", "count", "settled", "number")
 TRACK = ("number", "row", "light")
+ONLINE = "online"
+ROWS = "rows"
 COUNTERS = ("seq", "next_identity", "_since_remerge", "_consolidated_at")
 
 
 def pack(c: OnlineClusterer) -> Pages:
-    """Magic, checksum, length of the header, header, arrays; the pages are views of the clusterer's own arrays.
+    """An OnlineClusterer's state; the pages are views of its own arrays."""
+    header = {
+        "kind": ONLINE, "model": c.model, "dimension": c.space.dimension, "options": c.options,
+        "counters": {name: getattr(c, name) for name in COUNTERS}, "next_key": c.exemplars.next_key,
+        "trained_at": c.exemplars.index.trained_at,
+        "waiting": sorted((k, v) for k, v in c.constraints.waiting.items()),
+    }  # fmt: skip
+    return written(header, _arrays(c))
+
+
+def written(header: Mapping[str, Any], arrays: Arrays) -> Pages:
+    """Magic, checksum, length of the header, header, arrays. `header` is plain JSON and holds `kind` and `model`.
 
     Every array begins a page of its own, so arrays that grow do not shift what lies behind them: a store that keeps
     pages finds most of them as they were. The checksum is over the first page and the checksums of the others.
     """
-    arrays = {name: np.ascontiguousarray(a) for name, a in _arrays(c).items()}
-    header = {
-        "model": c.model, "dimension": c.space.dimension, "options": c.options,
-        "counters": {name: getattr(c, name) for name in COUNTERS}, "next_key": c.exemplars.next_key,
-        "trained_at": c.exemplars.index.trained_at,
-        "waiting": sorted((k, v) for k, v in c.constraints.waiting.items()),
-        "arrays": [(name, a.dtype.str, a.shape) for name, a in arrays.items()],
-    }  # fmt: skip
+    arrays = {name: np.ascontiguousarray(a) for name, a in arrays.items()}
+    header = {**header, "arrays": [(name, a.dtype.str, a.shape) for name, a in arrays.items()]}
     text = json.dumps(header, sort_keys=True).encode()
     top = bytes(START) + len(text).to_bytes(8, "little") + text
     parts = cut(bytearray(top + bytes(-len(top) % PAGE)))
@@ -60,6 +68,17 @@ def _checksum(first: memoryview, hashes: Any) -> bytes:
     return digest(bytes(first[START:]) + b"".join(hashes[1:]))
 
 
+def kind(state: Pages) -> str:
+    """Which clusterer wrote this, "" where that cannot be read."""
+    try:
+        first = bytes(state.parts[0])
+        ends = START + 8 + int.from_bytes(first[START : START + 8], "little")
+        top = b"".join(state.parts[: -(-ends // PAGE)])
+        return str(json.loads(top[START + 8 : ends]).get("kind", ONLINE))
+    except (ValueError, AttributeError, IndexError):
+        return ""
+
+
 def unpack(state: Pages) -> tuple[dict[str, Any], Arrays]:
     """Header and arrays, which are the clusterer's from now on; StoreError when a byte is not as it was written."""
     first = state.parts[0] if state.parts else memoryview(b"")
@@ -76,15 +95,17 @@ def unpack(state: Pages) -> tuple[dict[str, Any], Arrays]:
     arrays: Arrays = {}
     for name, dtype, shape in header["arrays"]:
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        if name == "rows":  # the last: what is behind it is room for more rows
+        if name == ROWS:  # the last: what is behind it is room for more rows
             size = (len(block) - at) // (4 * shape[1]) * 4 * shape[1]
         arrays[name] = block[at : at + size].view(dtype).reshape(-1, *shape[1:])
         at += -(-size // PAGE) * PAGE
     return header, arrays
 
 
-def check(header: dict[str, Any], model: str | None, dimension: int | None) -> None:
-    """StoreError when the state is of another model or dimension than asked for."""
+def check(header: dict[str, Any], model: str | None, dimension: int | None, kind: str = ONLINE) -> None:
+    """StoreError when the state is of another clusterer, model or dimension than asked for."""
+    if header.get("kind", ONLINE) != kind:
+        raise StoreError(f"it was written by another clusterer ({header['kind']}, not {kind}).")
     if model is not None and header["model"] != model:
         raise StoreError(
             f"the library holds faces of {header['model'] or 'an unnamed model'}, this run uses {model}. "
@@ -127,13 +148,13 @@ def _arrays(c: OnlineClusterer) -> Arrays:
     out["pending_vectors"] = np.asarray([c.pending[p] for p in sorted(c.pending)], np.float32).reshape(
         -1, c.space.dimension
     )
-    return out | {"rows": ex.index.rows}
+    return out | {ROWS: ex.index.rows}
 
 
 def fill(c: OnlineClusterer, header: dict[str, Any], arrays: Arrays) -> None:
     """A new clusterer becomes the one that was packed."""
     ex, ids, tracks, rules = c.exemplars, c.identities, c.tracks, c.constraints
-    ex.index.load(arrays["rows"], len(arrays["exemplar_scale"]), arrays["cell_centres"], header["trained_at"])
+    ex.index.load(arrays[ROWS], len(arrays["exemplar_scale"]), arrays["cell_centres"], header["trained_at"])
     for n in EXEMPLAR:
         setattr(ex, n, arrays[f"exemplar_{n}"])
     for n in IDENTITY:

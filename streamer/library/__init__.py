@@ -220,7 +220,7 @@ class Library:
         return what_if(self.store, self.ledger, make(), options or {})
 
     def apply(self, change: Any) -> None:
-        """Makes a `WhatIf` real. Ids are kept, decisions hold."""
+        """Makes a `WhatIf` real: its options become the library's settings. Ids are kept, decisions hold."""
         from streamer.library.machine import pin_named, renumbered, wanted_links
 
         if change.seq != self.store.last_seq():
@@ -229,6 +229,7 @@ class Library:
         pin_named(change.clusterer, self.view)
         with self.store.transaction():
             self.store.drop_state()
+            self.store.keep_settings(change.options)
             self.store.record(events, change.clusterer.pages(), wanted_links(self.ledger, self.store))
         self._view = None
 

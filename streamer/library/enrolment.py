@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streamer.clustering.online import OnlineClusterer
+from streamer.clustering.base import Clusterer
 from streamer.errors import StoreError
 from streamer.items import DETECTED, FaceSample, Track, Tracklet, TrackRows
 from streamer.library.machine import open_clusterer, wanted_links
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def enrol(
-    library: Library, name: str, samples: Sequence[FaceSample], make: Callable[[], OnlineClusterer], pair: float | None
+    library: Library, name: str, samples: Sequence[FaceSample], make: Callable[[], Clusterer], pair: float | None
 ) -> int:
     """The person these embedded photos show, called `name` from now on.
 
@@ -68,7 +68,7 @@ def agreeing(library: Library, name: str, samples: Sequence[FaceSample], pair: f
     return [s for s, like in zip(samples, alike[best], strict=True) if like >= bar(metric, pair)]
 
 
-def _add(library: Library, samples: Sequence[FaceSample], make: Callable[[], OnlineClusterer]) -> int:
+def _add(library: Library, samples: Sequence[FaceSample], make: Callable[[], Clusterer]) -> int:
     """The number of the track the photos became, stored and clustered."""
     store = library.store
     clusterer = open_clusterer(store, library.ledger, lambda: library.view, make, library.say)

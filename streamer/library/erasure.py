@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from streamer.clustering.online import OnlineClusterer
+from streamer.clustering import kept as stored
+from streamer.clustering.base import Clusterer
 from streamer.errors import StoreError
 from streamer.items import F32, Assigned, Split
 from streamer.ledger import Decision, Ledger, View
@@ -50,7 +51,7 @@ class Receipt:
 
 def forget(
     store: Store, ledger: Ledger, view: View, person: int, *, who: str, at: str, delete_files: bool = True,
-    clusterer: OnlineClusterer | None = None, say: Say,
+    clusterer: Clusterer | None = None, say: Say,
 ) -> Receipt:  # fmt: skip
     """Erases a person: tracks, vectors, pictures, events, name, exports, copies and every byte left in free pages.
 
@@ -76,7 +77,7 @@ def forget(
 
 def expire(
     store: Store, view: View, *, now: datetime, keep_unnamed: timedelta, say: Say,
-    clusterer: OnlineClusterer | None = None,
+    clusterer: Clusterer | None = None,
 ) -> int:  # fmt: skip
     """Erases tracks of people nobody named, and of nobody, that were last seen before `now - keep_unnamed`; how many.
 
@@ -116,7 +117,7 @@ def _clean_rollbacks(store: Store, tracks: Sequence[int]) -> None:
     gone = set(tracks)
     try:
         for number, kept in store.rollbacks().items():
-            clusterer = OnlineClusterer.restore(kept.state, vectors=vectors_from(store))
+            clusterer = stored.restore(kept.state, vectors=vectors_from(store))
             events = clusterer.remove(tracks)
             if any(isinstance(e, Split) or (isinstance(e, Assigned) and e.track not in gone) for e in events):
                 raise StoreError("others would move")
@@ -126,7 +127,7 @@ def _clean_rollbacks(store: Store, tracks: Sequence[int]) -> None:
 
 
 def _erase(
-    store: Store, tracks: Sequence[int], at: str, people: Iterable[int], clusterer: OnlineClusterer | None, say: Say
+    store: Store, tracks: Sequence[int], at: str, people: Iterable[int], clusterer: Clusterer | None, say: Say
 ) -> dict[str, int]:
     """Takes tracks out of the clusterer's state and of every table, inside the caller's transaction."""
     labels = store.labels()

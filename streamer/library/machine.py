@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from streamer.clustering.online import OnlineClusterer
+from streamer.clustering import kept as stored
+from streamer.clustering.base import Clusterer
 from streamer.errors import ConfigError, StoreError
 from streamer.items import F32, Assigned, Event, Merged, Tracklet
 from streamer.ledger import Ledger, View
 from streamer.store import Snapshot, Store
 
-Make = Callable[[], OnlineClusterer]
+Make = Callable[[], Clusterer]
 Say = Callable[[str], None]
 BATCH = 2048  # tracklets read at a time when a clusterer is rebuilt: 30 MB of vectors
 
@@ -56,13 +57,13 @@ def tracklets(store: Store, after: int = 0) -> Iterator[list[Tracklet]]:
         ]  # fmt: skip
 
 
-def open_clusterer(store: Store, ledger: Ledger, view: Callable[[], View], make: Make, say: Say) -> OnlineClusterer:
+def open_clusterer(store: Store, ledger: Ledger, view: Callable[[], View], make: Make, say: Say) -> Clusterer:
     """The clusterer to go on with: restored from the snapshot (or rebuilt without one), up to date with every track
     and decision in the store. What that changes is in the store when this returns. `view` is asked for when needed,
     `say` told why something is rebuilt.
     """
     fresh = make()
-    kept, restored = restored_from(store, say)
+    kept, restored = restored_from(store, say, type(fresh).restore)
     if kept is None or restored is None:
         if count := len(store.labels()):
             say(f"{store.path}: the clusterer is made anew from {count} stored tracks; ids, names and decisions stay")
@@ -87,16 +88,18 @@ def open_clusterer(store: Store, ledger: Ledger, view: Callable[[], View], make:
     return clusterer
 
 
-def restored_from(store: Store, say: Say) -> tuple[Snapshot | None, OnlineClusterer | None]:
+def restored_from(
+    store: Store, say: Say, restore: Callable[..., Clusterer] = stored.restore
+) -> tuple[Snapshot | None, Clusterer | None]:
     """The snapshot and its clusterer; (None, None) without one, or where it is damaged or of an older layout, which
-    `say` is told: it is a cache, the tracks are the truth.
+    `say` is told: it is a cache, the tracks are the truth. `restore` is that of the clusterer that is wanted.
     """
     model = store.model()
     try:
         kept = store.state()
         if kept is None:
             return None, None
-        return kept, OnlineClusterer.restore(
+        return kept, restore(
             kept.state, model=model[0] if model else None, dimension=model[1] if model else None,
             vectors=vectors_from(store),
         )  # fmt: skip
@@ -115,7 +118,7 @@ def wanted_links(ledger: Ledger, store: Store) -> set[tuple[int, int, bool]]:
     return {link for link in links if link[0] in known and link[1] in known}
 
 
-def tell(store: Store, ledger: Ledger, clusterer: OnlineClusterer) -> list[Event]:
+def tell(store: Store, ledger: Ledger, clusterer: Clusterer) -> list[Event]:
     """Brings the clusterer's constraints in step with the ledger: what was taken back first, then what is new."""
     wanted, known = wanted_links(ledger, store), store.told()
     events: list[Event] = []
@@ -131,7 +134,7 @@ def tell(store: Store, ledger: Ledger, clusterer: OnlineClusterer) -> list[Event
     return events
 
 
-def rebuild(store: Store, ledger: Ledger, clusterer: OnlineClusterer) -> None:
+def rebuild(store: Store, ledger: Ledger, clusterer: Clusterer) -> None:
     """Tells a fresh clusterer what the user said and feeds it every track of the store; see `renumbered`."""
     clusterer.seq, clusterer.next_identity = store.last_seq(), store.last_identity() + 1
     tell_all(store, ledger, clusterer)
@@ -140,7 +143,7 @@ def rebuild(store: Store, ledger: Ledger, clusterer: OnlineClusterer) -> None:
     clusterer.finish()
 
 
-def renumbered(clusterer: OnlineClusterer, before: Mapping[int, int | None], seq: int) -> list[Event]:
+def renumbered(clusterer: Clusterer, before: Mapping[int, int | None], seq: int) -> list[Event]:
     """Events from the labels `before` to the clusterer's: an Assigned per track, a Merged per known identity."""
     after = clusterer.labels()
     nan = float("nan")
@@ -167,17 +170,14 @@ def matched(before: Mapping[int, int | None], after: Mapping[int, int | None]) -
     return out
 
 
-def pin_named(clusterer: OnlineClusterer, view: View) -> None:
+def pin_named(clusterer: Clusterer, view: View) -> None:
     """Named people keep their number in merges. The view's number may be an alias away from the clusterer's."""
-    position = clusterer.tracks.position
     by_person: dict[int, Counter[int]] = {}
     for track, person in view.labels.items():
-        if person in view.names and person is not None and track in position:
-            identity = clusterer.label(position[track])
-            if identity is not None:
-                by_person.setdefault(person, Counter())[identity] += 1
+        if person is not None and person in view.names and (identity := clusterer.identity_of(track)) is not None:
+            by_person.setdefault(person, Counter())[identity] += 1
     wanted = {min(tally, key=lambda i: (-tally[i], i != p, i)) for p, tally in by_person.items()}
-    for identity in sorted(set(clusterer.identities.pinned) - wanted):
+    for identity in sorted(clusterer.pinned - wanted):
         clusterer.pin(identity, protected=False)
     for identity in sorted(wanted):
         clusterer.pin(identity)
@@ -199,12 +199,12 @@ class WhatIf:
     moved: tuple[int, ...]  # tracks
     churn: float
     named: tuple[int, ...]
-    clusterer: OnlineClusterer = field(repr=False, compare=False)
+    clusterer: Clusterer = field(repr=False, compare=False)
     options: Mapping[str, Any] = field(default_factory=dict)
     seq: int = 0  # of the library it was worked out for
 
 
-def what_if(store: Store, ledger: Ledger, clusterer: OnlineClusterer, options: Mapping[str, Any]) -> WhatIf:
+def what_if(store: Store, ledger: Ledger, clusterer: Clusterer, options: Mapping[str, Any]) -> WhatIf:
     """The difference a freshly built clusterer would make to what the user sees."""
     machine = store.labels()
     rebuild(store, ledger, clusterer)
@@ -213,7 +213,7 @@ def what_if(store: Store, ledger: Ledger, clusterer: OnlineClusterer, options: M
     return difference(ledger.apply(machine), ledger.apply(after), clusterer, options, store.last_seq())
 
 
-def tell_all(store: Store, ledger: Ledger, clusterer: OnlineClusterer) -> None:
+def tell_all(store: Store, ledger: Ledger, clusterer: Clusterer) -> None:
     """Tells a fresh clusterer everything the user said."""
     for a, b, must in sorted(wanted_links(ledger, store), key=lambda link: (not link[2], link)):
         try:
@@ -222,7 +222,7 @@ def tell_all(store: Store, ledger: Ledger, clusterer: OnlineClusterer) -> None:
             continue
 
 
-def difference(before: View, after: View, clusterer: OnlineClusterer, options: Mapping[str, Any], seq: int) -> WhatIf:
+def difference(before: View, after: View, clusterer: Clusterer, options: Mapping[str, Any], seq: int) -> WhatIf:
     """Who would merge, split and move between two views of the same tracks."""
     old = {t: p for t, p in before.labels.items() if p is not None}
     new = {t: p for t, p in after.labels.items() if p is not None}

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from streamer.clustering.online import OnlineClusterer
+from streamer.clustering.base import Clusterer
 from streamer.crops import align, template
 from streamer.errors import StoreError
 from streamer.geometry import area
@@ -34,7 +34,7 @@ class Embeds(Protocol):
     def embed(self, crops: U8) -> F32: ...
 
 
-def replace_source(store: Store, ledger: Ledger, old: int, new: int, clusterer: OnlineClusterer) -> dict[int, int]:
+def replace_source(store: Store, ledger: Ledger, old: int, new: int, clusterer: Clusterer) -> dict[int, int]:
     """Puts the finished source `new` in the place of `old` (the same video, done again), name included.
 
     What was decided about an old track holds for the new track that shares most of its face boxes; the answer is that
@@ -82,7 +82,7 @@ def overlaps(a: F32, b: F32) -> F32:
 
 
 def migrate(
-    store: Store, ledger: Ledger, view: View, embedder: Embeds, make: Callable[[], OnlineClusterer],
+    store: Store, ledger: Ledger, view: View, embedder: Embeds, make: Callable[[], Clusterer],
     told: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:  # fmt: skip
     """Moves the library to another embedding model from its kept crops; how many faces were embedded.
@@ -127,7 +127,7 @@ def _fitted(crop: U8, source: str, target: str) -> U8:
     return crop if source == target else align(crop, template(source).array[None], target)[0]
 
 
-def _adopt(store: Store, ledger: Ledger, view: View, embedder: Embeds, make: Callable[[], OnlineClusterer]) -> None:
+def _adopt(store: Store, ledger: Ledger, view: View, embedder: Embeds, make: Callable[[], Clusterer]) -> None:
     mean = mean_direction if embedder.metric == "cosine" else weighted_mean
     with store.transaction():
         store.adopt(embedder.model, embedder.dimension, embedder.metric, embedder.template)

@@ -19,11 +19,11 @@ def structure(
 ) -> list[Question]:  # fmt: skip
     """Questions of kind "same" (nearest first) and "split" (least sure first), out of the clusterer's exemplars.
 
-    None where no run has left a clusterer (`say` is told of one that is of no use). `similarity` is the mean one of the
-    two people's tracks, or the margin by which the track is nearer to its own.
+    None where no run has left a clusterer with exemplars (`say` is told of one that is of no use). `similarity` is the
+    mean one of the two people's tracks, or the margin by which the track is nearer to its own.
     """
     _, clusterer = restored_from(store, say)
-    if clusterer is None:
+    if not isinstance(clusterer, OnlineClusterer):
         return []
     person = _persons(clusterer, view)
     out = []

@@ -22,6 +22,7 @@ from streamer.library.retention import Retention
 from streamer.models.base import certain_score
 from streamer.processing.base import Listener, Silent, SourceProgress
 from streamer.processing.calibration import self_calibration, stats_of
+from streamer.processing.choosing import chosen, maker
 from streamer.processing.manifest import manifest, run_stats
 from streamer.processing.reading import PATIENCE_S, ReadAhead, Reading
 from streamer.sources.redact import shown
@@ -78,15 +79,10 @@ class FileWorker:
             self.listener.say(f"{name}: an interrupted run is begun again")
         self.retention = Retention(library, keep_unnamed)
         self._expire()
+        self._fresh = maker(self.store, config, e)
+        self._settled = chosen(self.store, config)
         self.clusterer = library.clusterer(self._fresh)
         self.digest = f"{config.digest()}-{e.model}-{models.detector.name}"
-
-    def _fresh(self) -> Any:
-        e = self.models.embedder
-        return self.config.make(
-            "clusterer", dimension=e.dimension, metric=e.metric, link=e.thresholds.link, merge=e.thresholds.merge,
-            model=e.model, keep_vectors=False,
-        )  # fmt: skip
 
     def _expire(self, clusterer: Any = None, *, running: bool = False) -> None:
         gone = self.retention.apply(clusterer, running=running)
@@ -182,7 +178,7 @@ class FileWorker:
 
         told, source = reading.shown, reading.source
         began = time.process_time()
-        calibration = self_calibration(self.config, self.models.embedder, self.store)
+        calibration = self_calibration(self._settled, self.models.embedder, self.store)
         known = calibration.result()
         self.clusterer.retune(known.link, known.merge)
         record = self._begin(path, source.info, content)

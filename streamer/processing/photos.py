@@ -18,6 +18,7 @@ from streamer.crops import align, complete_landmarks, cut, head_pose, rate_face,
 from streamer.items import DETECTED, F32, FaceSample, Track, TrackRows
 from streamer.library import Library
 from streamer.processing.base import Listener, Silent, SourceProgress
+from streamer.processing.choosing import maker
 from streamer.processing.file import now
 from streamer.processing.manifest import installed
 from streamer.stages import Assign, Embed, Embedded, Outcome, centre
@@ -45,15 +46,10 @@ class PhotoWorker:
         self.store.check_model(e.model, e.dimension, e.metric, e.template)
         for name in self.store.discard_unfinished():
             self.listener.say(f"{name}: an interrupted run is begun again")
-        self.clusterer = library.clusterer(self._fresh)
+        self.clusterer = library.clusterer(
+            maker(self.store, config, e, merge=e.thresholds.merge_photos, keep_vectors=True)
+        )
         self.digest = f"photos-{config.digest()}-{e.model}-{models.detector.name}"
-
-    def _fresh(self) -> Any:
-        e = self.models.embedder
-        return self.config.make(
-            "clusterer", dimension=e.dimension, metric=e.metric, link=e.thresholds.link,
-            merge=e.thresholds.merge_photos, model=e.model,
-        )  # fmt: skip
 
     def folder(self, folder: Path, photos: Sequence[Photo]) -> tuple[int, list[str]]:
         """The number of the folder's record in the store, and what could not be read.

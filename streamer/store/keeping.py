@@ -36,6 +36,16 @@ class Keeping(StorePart):
                 "UPDATE decisions SET args = ? WHERE id = ?", (json.dumps(dict(args), ensure_ascii=False), decision)
             )
 
+    def settings(self) -> dict[str, Any]:
+        """The clusterer's options that this library was set to, by name; what a model's pack says is not in it."""
+        return {name: json.loads(value) for name, value in self._db.rows("SELECT name, value FROM settings")}
+
+    def keep_settings(self, settings: Mapping[str, Any]) -> None:
+        """Puts these in the place of all settings; values are plain JSON."""
+        with self._db.write() as sql:
+            sql.execute("DELETE FROM settings")
+            sql.executemany("INSERT INTO settings VALUES (?, ?)", [(k, json.dumps(v)) for k, v in settings.items()])
+
     def told(self) -> set[Link]:
         """Constraints the clusterer of the newest snapshot knows."""
         return {(a, b, bool(must)) for a, b, must in self._db.rows("SELECT a, b, must FROM told")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 APPLICATION = 0x77687768  # "whwh" in the file header: tells our files from other SQLite files
-VERSION = 2
+VERSION = 3
 
 TABLES = """
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -65,5 +65,7 @@ CREATE TABLE snapshots (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, track INTE
 CREATE TABLE chunks (hash BLOB PRIMARY KEY, data BLOB NOT NULL);
 """  # the clusterer's state in pieces; the next run rebuilds it from the tracks
 
+SETTINGS = "CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+
 # version reached -> statements that lead to it from the one before
-MIGRATIONS: dict[int, str] = {1: TABLES, 2: PIECES}
+MIGRATIONS: dict[int, str] = {1: TABLES, 2: PIECES, 3: SETTINGS}

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from streamer.clustering.base import Clusterer
+from streamer.clustering.dbscan import DBSCANClusterer
 from streamer.clustering.events import replay
+from streamer.clustering.kept import restore
 from streamer.clustering.online import OnlineClusterer
 from streamer.errors import StoreError
 from streamer.items import Assigned, Event, Merged, Split, Tracklet
 
 DIMENSION = 32
-MAKERS: dict[str, Callable[[], OnlineClusterer]] = {
+MAKERS: dict[str, Callable[[], OnlineClusterer | DBSCANClusterer]] = {
     "cosine": lambda: OnlineClusterer(DIMENSION, model="m", remerge_every=16),
     "euclid": lambda: OnlineClusterer(DIMENSION, metric="euclid", link=0.9, merge=1.0, model="m", remerge_every=16),
+    "dbscan, cosine": lambda: DBSCANClusterer(DIMENSION, model="m", eps=0.4),
+    "dbscan, euclid": lambda: DBSCANClusterer(DIMENSION, metric="euclid", model="m", eps=0.9),
 }
+CONSTRAINED = ("cosine", "euclid")
 
 
 def tracklets(n: int, people: int = 6, seed: int = 1, spread: float = 0.1) -> list[Tracklet]:
@@ -36,8 +42,21 @@ def tracklets(n: int, people: int = 6, seed: int = 1, spread: float = 0.1) -> li
 
 
 @pytest.fixture(params=sorted(MAKERS))
-def clusterer(request: pytest.FixtureRequest) -> OnlineClusterer:
-    return MAKERS[request.param]()
+def make(request: pytest.FixtureRequest) -> Callable[[], OnlineClusterer | DBSCANClusterer]:
+    return MAKERS[request.param]
+
+
+@pytest.fixture
+def clusterer(make: Callable[[], OnlineClusterer | DBSCANClusterer]) -> OnlineClusterer | DBSCANClusterer:
+    return make()
+
+
+def held(clusterer: Clusterer, vector: np.ndarray) -> bytes:
+    """The first numbers of a unit vector as the clusterer's state holds them."""
+    if isinstance(clusterer, OnlineClusterer):
+        return vector[:4].tobytes()
+    x = clusterer.space.check(vector, 1).astype(float)  # type: ignore[attr-defined]
+    return (x / np.linalg.norm(x) if clusterer.options["metric"] == "cosine" else x)[:2].tobytes()
 
 
 def test_well_separated_people_are_found(clusterer: Clusterer) -> None:
@@ -71,16 +90,17 @@ def test_sequence_numbers_rise_and_identity_numbers_are_not_used_twice(clusterer
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 150])
-def test_batches_of_any_size_give_the_same_labels(clusterer: Clusterer, size: int) -> None:
+def test_batches_of_any_size_give_the_same_labels(make: Callable[[], Clusterer], size: int) -> None:
     stream = tracklets(150, people=12, spread=0.22)
+    clusterer, alone = make(), make()
     for s in range(0, len(stream), size):
         clusterer.add(stream[s : s + size])
-    alone = MAKERS["cosine" if clusterer.space.metric == "cosine" else "euclid"]()  # type: ignore[attr-defined]
     for t in stream:
         alone.add([t])
     assert clusterer.labels() == alone.labels()
 
 
+@pytest.mark.parametrize("make", CONSTRAINED, indirect=True)
 def test_two_tracks_of_one_frame_never_carry_one_identity(clusterer: Clusterer) -> None:
     stream = tracklets(150, people=12, spread=0.25)
     for t in stream:
@@ -92,10 +112,10 @@ def test_two_tracks_of_one_frame_never_carry_one_identity(clusterer: Clusterer) 
     ]
 
 
-def test_a_saved_and_restored_clusterer_continues_as_if_nothing_had_happened(clusterer: OnlineClusterer) -> None:
+def test_a_saved_and_restored_clusterer_continues_as_if_nothing_had_happened(clusterer: Clusterer) -> None:
     stream = tracklets(200, people=12, spread=0.22)
     clusterer.add(stream[:90])
-    copy = OnlineClusterer.restore(clusterer.state(), model="m", dimension=DIMENSION)
+    copy = type(clusterer).restore(clusterer.state(), model="m", dimension=DIMENSION)
     assert [str(e) for e in copy.add(stream[90:])] == [str(e) for e in clusterer.add(stream[90:])]
     assert copy.labels() == clusterer.labels()
     assert copy.state() == clusterer.state()
@@ -106,18 +126,48 @@ def test_a_damaged_state_is_refused(clusterer: Clusterer) -> None:
     state = bytearray(clusterer.state())
     state[len(state) // 2] ^= 1
     with pytest.raises(StoreError, match="damaged"):
-        OnlineClusterer.restore(bytes(state))
+        type(clusterer).restore(bytes(state))
 
 
 def test_another_model_or_dimension_is_refused(clusterer: Clusterer) -> None:
     clusterer.add(tracklets(10))
     with pytest.raises(StoreError, match="cannot be mixed"):
-        OnlineClusterer.restore(clusterer.state(), model="other")
+        type(clusterer).restore(clusterer.state(), model="other")
     with pytest.raises(StoreError, match="32 numbers"):
-        OnlineClusterer.restore(clusterer.state(), dimension=128)
+        type(clusterer).restore(clusterer.state(), dimension=128)
 
 
-def test_nothing_of_an_erased_vector_stays_in_the_state(clusterer: OnlineClusterer) -> None:
+def test_the_state_of_another_clusterer_is_refused_and_ours_are_told_apart(clusterer: Clusterer) -> None:
+    clusterer.add(tracklets(10))
+    other = DBSCANClusterer if isinstance(clusterer, OnlineClusterer) else OnlineClusterer
+    with pytest.raises(StoreError, match="written by another clusterer"):
+        other.restore(clusterer.state())
+    back = restore(clusterer.state(), model="m", dimension=DIMENSION)
+    assert type(back) is type(clusterer)
+    assert back.labels() == clusterer.labels()
+
+
+def test_a_pinned_identity_keeps_its_number(clusterer: Clusterer) -> None:
+    stream = tracklets(60, people=2, spread=0.25)
+    clusterer.add(stream[:20])
+    last = max(i for i in clusterer.labels().values() if i is not None)
+    clusterer.pin(last)
+    clusterer.add(stream[20:])
+    clusterer.finish()
+    assert clusterer.pinned == {last}
+    assert last in clusterer.labels().values()
+
+
+def test_a_track_that_grew_keeps_its_identity(clusterer: Clusterer) -> None:
+    stream = tracklets(60)
+    clusterer.add(stream)
+    before = clusterer.labels()
+    log = clusterer.add([replace(stream[30], end=99.0, embedding=stream[36].embedding)])
+    assert clusterer.labels() == before
+    assert replay(log).get(31, before[31]) == before[31]
+
+
+def test_nothing_of_an_erased_vector_stays_in_the_state(clusterer: Clusterer) -> None:
     stream = tracklets(60, people=3)
     clusterer.add(stream)
     clusterer.remove([1, 10])
@@ -126,7 +176,8 @@ def test_nothing_of_an_erased_vector_stays_in_the_state(clusterer: OnlineCluster
     for gone in (stream[0], stream[9]):
         raw = gone.embedding.tobytes()
         assert not any(raw[i : i + 16] in state for i in range(0, len(raw), 16))
-    assert stream[1].embedding.tobytes()[:16] in state
+        assert held(clusterer, gone.embedding) not in state
+    assert held(clusterer, stream[1].embedding) in state
 
 
 def test_the_callers_arrays_are_not_kept(clusterer: Clusterer) -> None:

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamer.clustering.dbscan import DBSCANClusterer
+from streamer.clustering.events import replay
 from streamer.clustering.exact import NOISE, ExactDBSCAN
+from streamer.items import Dissolved, Event, Merged, Tracklet
 
 
 def assert_equals_sklearn(ours: ExactDBSCAN, points: dict[int, np.ndarray], metric: str) -> None:
@@ -96,3 +99,56 @@ def test_a_taken_number_is_refused() -> None:
     db.insert(1, [1.0, 0.0])
     with pytest.raises(ConfigError, match="already"):
         db.insert(1, [0.0, 1.0])
+
+
+def _tracklet(track: int, vector: np.ndarray) -> Tracklet:
+    x = vector.astype(np.float32)
+    return Tracklet(track, "film", track, track + 1.0, 9, x, x[None], 0.9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("aaaagrt"), st.integers(1, 30), st.integers(0, 5), st.integers(0, 5)), max_size=30
+    ),
+    st.integers(1, 4),
+)
+def test_the_events_of_the_clusterer_always_add_up_to_what_scikit_learn_says(steps, min_samples) -> None:
+    ours = DBSCANClusterer(2, metric="euclid", eps=None, link=1.0, min_samples=min_samples)
+    have: dict[int, np.ndarray] = {}
+    log: list[Event] = []
+    numbers: set[int] = set()
+    for k, (kind, track, x, y) in enumerate(steps):
+        point = np.array([x, y], float)
+        if kind == "a":
+            track = k + 100
+        if kind in "ag":  # a new one, or one that grew
+            have[track] = point
+            log += ours.add([_tracklet(track, point)])
+        elif kind == "r":
+            gone = list(have)[track % len(have)] if have else track
+            have.pop(gone, None)
+            log += ours.remove([gone])
+        else:
+            ours.retune((1.0, 1.5, 2.0)[track % 3], 0.0)
+            log += ours.finish()
+        assert replay(log) == ours.labels()
+        numbers |= {i for i in ours.labels().values() if i is not None}
+        if have:
+            assert_partition(ours, have, min_samples)
+    assert [e.seq for e in log] == list(range(1, len(log) + 1))
+    dead = {e.dropped for e in log if isinstance(e, Merged)} | {e.identity for e in log if isinstance(e, Dissolved)}
+    assert not dead & {i for i in ours.labels().values() if i is not None}
+    assert max(numbers, default=0) < ours.next_identity
+
+
+def assert_partition(ours: DBSCANClusterer, points: dict[int, np.ndarray], min_samples: int) -> None:
+    """Cores are parted as by scikit-learn, noise is with nobody."""
+    from sklearn.cluster import DBSCAN
+
+    tracks = sorted(points)
+    theirs = DBSCAN(eps=ours.options["link"], min_samples=min_samples).fit(np.stack([points[t] for t in tracks]))
+    labels = ours.labels()
+    assert {t for t in tracks if labels[t] is None} == {t for t, l in zip(tracks, theirs.labels_) if l == -1}
+    pairs = {(labels[tracks[i]], theirs.labels_[i]) for i in theirs.core_sample_indices_}
+    assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})

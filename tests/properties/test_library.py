@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from streamer.clustering.dbscan import DBSCANClusterer
 from streamer.clustering.online import OnlineClusterer
 from streamer.errors import StoreError
 from streamer.library import Library
 from streamer.vectors import unit
+from tests.streamer.library import town
 from tests.streamer.library.town import make, opened, run
+from tests.streamer.store.scene import DIMENSION, MODEL
 
 from .test_ledger import check
 
@@ -112,6 +115,15 @@ def opened_again(path: Path) -> Library:
 
 def test_no_decision_is_lost_in_a_library(tmp_path: Path) -> None:
     assert live(tmp_path / "people.db", 1, 60) >= 60
+
+
+def test_none_is_lost_over_dbscan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dbscan(link: float = 0.42, merge: float = 0.31) -> DBSCANClusterer:
+        return DBSCANClusterer(DIMENSION, link=link, model=MODEL, min_samples=1)
+
+    monkeypatch.setattr(town, "make", dbscan)
+    monkeypatch.setitem(globals(), "make", dbscan)
+    assert live(tmp_path / "people.db", 2, 60) >= 60
 
 
 @pytest.mark.slow  # 10,000 decisions

@@ -52,6 +52,7 @@ def test_every_value_knows_its_origin(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("clusterer: {eps: 0.1}")
     config = load("p", None, ("clusterer.linkage=single",), {}, tmp_path)
     assert config.show() == [
+        ("clusterer.class", f"{__name__}:Toy", "default"),
         ("clusterer.eps", 0.1, "preset p"),
         ("clusterer.linkage", "single", "--set"),
     ]
@@ -126,3 +127,70 @@ def test_a_key_that_is_no_word_is_refused(tmp_path: Path) -> None:
 def test_a_wrong_option_of_a_file_is_told_with_the_file() -> None:
     with pytest.raises(ConfigError, match=r"^my.yaml: clusterer.ep is not an option"):
         Config().set("clusterer.ep", 1, "my.yaml")
+
+
+class Other:
+    def __init__(self, dimension: int, *, deep: int = 3) -> None:
+        self.dimension, self.deep = dimension, deep
+
+
+class Asking:
+    def __init__(self, secret: str) -> None:
+        self.secret = secret
+
+
+@pytest.fixture
+def classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the real look-up
+    monkeypatch.setattr(module, "SECTIONS", {"clusterer": f"{__name__}:Toy"})
+    monkeypatch.setattr(module, "NAMED", {"clusterer": {"toy": f"{__name__}:Toy", "other": f"{__name__}:Other"}})
+
+
+@pytest.mark.usefixtures("classes")
+class TestAnotherClass:
+    def test_its_signature_is_the_schema_whatever_the_order(self, tmp_path: Path) -> None:
+        (tmp_path / "p.yaml").write_text("clusterer: {deep: 5, class: other}")
+        config = load("p", None, (), {}, tmp_path)
+        assert config.make("clusterer", dimension=7, eps=0.1).deep == 5
+        assert config.named("clusterer") == "other"
+        told = ("clusterer.eps=0.2", f"clusterer.class={__name__}:Toy")
+        assert load("p", None, told, {}, tmp_path).component("clusterer") == {"eps": 0.2}
+        environment = {"WHOWHEN__CLUSTERER__CLASS": "toy", "WHOWHEN__CLUSTERER__A": "1"}
+        with pytest.raises(ConfigError, match="clusterer.a is not an option of Toy"):
+            load("p", None, (), environment, tmp_path)
+
+    def test_options_of_the_class_before_go_with_it(self) -> None:
+        config = Config()
+        config.set("clusterer.eps", 0.1, "preset")
+        config.set("clusterer.class", "other", "--set")
+        assert config.component("clusterer") == {}
+        assert [row for row in config.show() if row[2] != "default"] == [
+            ("clusterer.class", f"{__name__}:Other", "--set")
+        ]
+
+    @pytest.mark.parametrize(
+        ("value", "said"),
+        [
+            ("othr", r"'othr' is not known \(did you mean other\?\) \(--set\). Known: toy, other; or write"),
+            ("no.such:Thing", "no.such:Thing cannot be loaded"),
+            (f"{__name__}:Nothing", "cannot be loaded"),
+        ],
+    )
+    def test_one_that_is_not_there_is_refused(self, value: str, said: str) -> None:
+        with pytest.raises(ConfigError, match=said):
+            Config().set("clusterer.class", value, "--set")
+
+    def test_one_that_wants_more_than_there_is_cannot_be_made(self) -> None:
+        config = Config()
+        config.set("clusterer.class", f"{__name__}:Asking", "--set")
+        with pytest.raises(ConfigError, match="Asking cannot be made: .*secret"):
+            config.make("clusterer", dimension=7)
+
+    def test_values_laid_under_a_config_give_way_to_its_own(self) -> None:
+        config = Config()
+        config.set("clusterer.eps", 0.1, "--set")
+        under = config.over("clusterer", {"eps": 0.7, "linkage": "single"}, "library")
+        assert under.component("clusterer") == {"eps": 0.1, "linkage": "single"}
+        assert under.origins["clusterer.linkage"] == "library"
+        config.set("clusterer.class", "other", "--set")
+        assert config.over("clusterer", {"eps": 0.7}, "library").component("clusterer") == {}

@@ -23,6 +23,7 @@ from streamer.library import Library
 from streamer.models.base import sure_score
 from streamer.processing.base import Listener, Silent
 from streamer.processing.calibration import self_calibration
+from streamer.processing.choosing import chosen, maker
 from streamer.processing.file import now
 from streamer.processing.live.camera import LiveSource, Watched
 from streamer.processing.live.identity import Identify
@@ -62,8 +63,8 @@ class Live:
         library.say = self.listener.say
         store.check_model(e.model, e.dimension, e.metric, e.template)
         store.discard_unfinished()
-        self.clusterer = library.clusterer(self._fresh)
-        known = self_calibration(config, e, store).result()
+        self.clusterer = library.clusterer(maker(store, config, e))
+        known = self_calibration(chosen(store, config), e, store).result()
         self.clusterer.retune(known.link, known.merge)
         numbers = Numbers(store.next_track())
         timeline = Timeline()
@@ -174,13 +175,6 @@ class Live:
             raise error
         if not ended:
             raise StoreError("The library was still being written when time was up; the last seconds are missing.")
-
-    def _fresh(self) -> Any:
-        e = self.models.embedder
-        return self.config.make(
-            "clusterer", dimension=e.dimension, metric=e.metric, link=e.thresholds.link, merge=e.thresholds.merge,
-            model=e.model, keep_vectors=False,
-        )  # fmt: skip
 
     def _watch(self, name: str, source: Any, numbers: Numbers) -> Watched:
         store = self.library.store
