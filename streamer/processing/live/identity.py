@@ -20,6 +20,7 @@ from streamer.flow.stats import Load
 from streamer.items import Event, Gap, Track
 from streamer.library.machine import vectors_from
 from streamer.models.base import certain_score
+from streamer.processing.live import memory
 from streamer.processing.live.sharing import (
     GrowingEmbed,
     Numbers,
@@ -117,7 +118,7 @@ class Identify:
         self._given_up = threading.Event()
         self._gone: set[int] = set()  # tracks given up while the store could not be written
         self._fresh = False  # tracks came since the last re-merge
-        self._merge_at = self._commit_at = self._snapshot_at = self._stats_at = self._say_at = 0.0
+        self._merge_at = self._commit_at = self._snapshot_at = self._stats_at = self._say_at = self._return_at = 0.0
         self._thread = threading.Thread(target=self._run, name="live-identity", daemon=True)
 
     def start(self) -> None:
@@ -202,6 +203,9 @@ class Identify:
             self._merge_at = time.monotonic() + max(REMERGE_EVERY, SNAPSHOT_SHARE * (time.monotonic() - now))
         if self._events or now >= self._commit_at:
             self._commit(now)
+        if now >= self._return_at:
+            memory.give_back()
+            self._return_at = now + memory.RETURN_EVERY
         return ended
 
     @staticmethod
