@@ -21,7 +21,6 @@ from streamer.errors import ConfigError
 from streamer.items import F64, I64
 
 NOISE = -1
-ALWAYS_FLAT = 1 << 62  # rows: no inverted file, it would miss some
 COLUMNS = ("_exact", "_neighbors", "_core", "_parent", "_border")
 
 
@@ -88,7 +87,7 @@ class ExactDBSCAN:
 
     def _open(self, dimension: int) -> None:
         self._space = Space(self.metric, dimension)
-        self._index = NeighborIndex(self._space.width, flat_rows=ALWAYS_FLAT)
+        self._index = NeighborIndex(self._space.width)
         self._exact = np.zeros((16, dimension))
 
     def _append(self, track: int, x: F64) -> int:

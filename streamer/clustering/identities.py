@@ -34,7 +34,8 @@ class Exemplars:
 
     def __init__(self, space: Space, flat_rows: int) -> None:
         self.space = space
-        self.index = NeighborIndex(space.width, flat_rows=flat_rows)
+        # Euclidean rows have no angle that a sketch could tell: they are always searched in full
+        self.index = NeighborIndex(space.width, flat_rows=flat_rows if space.metric == "cosine" else None)
         self.scale = np.zeros(64, np.float64)  # sum = scale * row: |sum| for cosine, the weight for Euclid
         self.weight = np.zeros(64, np.float64)
         self.energy = np.zeros(64, np.float64)

@@ -11,13 +11,12 @@ dissimilarity, so they hold for models whose strangers are at cosine 0.0 and at 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
 from streamer.clustering import corrections, snapshot
 from streamer.clustering.constraints import MUST
-from streamer.clustering.neighbors import FLAT_ROWS
+from streamer.clustering.neighbors import FLAT_ROWS, Found
 from streamer.clustering.people import Vectors
 from streamer.clustering.remerge import USER, Bars
 from streamer.clustering.repair import CHUNK, Repair
@@ -84,7 +83,7 @@ class OnlineClusterer(Repair):
             flat_rows=flat_rows,
         )
         self.model = model
-        self.options: dict[str, Any] = {
+        self.options = {
             "metric": metric, "link": link, "merge": merge, "q_seed": q_seed, "min_tracks": min_tracks,
             "max_exemplars": max_exemplars, "remerge_every": remerge_every, "consolidate_growth": consolidate_growth,
             "conflicts": conflicts, "keep_vectors": keep_vectors, "flat_rows": flat_rows,
@@ -143,9 +142,9 @@ class OnlineClusterer(Repair):
         at = 0
         while at < len(tracklets):
             room = min(CHUNK, max(1, self.remerge_every - self._since_remerge), len(tracklets) - at)
-            if (
-                self.consolidate_growth is not None
-            ):  # stop where one-by-one would: batches of any size give the same labels
+            # stop where one-by-one would: batches of any size give the same labels
+            room = min(room, self.exemplars.index.room)
+            if self.consolidate_growth is not None:
                 room = min(room, max(1, self._consolidate_from() - self.tracks.count))
             self._insert(tracklets[at : at + room])
             at += room
@@ -161,26 +160,15 @@ class OnlineClusterer(Repair):
         queries = self.space.query(vectors)
         # 1e-4: more than single precision and the order of summation can move an inner product of unit vectors
         slack = 1e-4 * max(1.0, 2.0 * max(energies, default=0.0))
-        offsets, found = self.exemplars.index.within(queries, self.space.radius(self.reach) - slack)
-        touched: dict[int, None] = {}
-        size = len(self.exemplars)
-        flags = np.zeros(size, bool)
+        found = self.exemplars.index.search(queries, self.space.radius(self.reach) - slack)
         for i, tracklet in enumerate(chunk):
             self._since_remerge += 1
-            rows = found[offsets[i] : offsets[i + 1]]
-            # rows written or made since the search are compared anew, whether it found them or not
-            fresh = np.arange(size, len(self.exemplars))
-            if touched:
-                stale = np.asarray([row for row in touched if row < size], np.int64)
-                flags[stale] = True
-                rows = np.concatenate([rows[~flags[rows]], stale])
-            rows = np.concatenate([rows, fresh])
+            rows = found.of(i)
             known = self.tracks.position.get(tracklet.id)
-            rows = np.sort(rows)
-            if known is not None and self._grow(known, tracklet, vectors[i], touched):
+            if known is not None and self._grow(known, tracklet, vectors[i], found):
                 self._reconsider(known, tracklet, vectors[i], queries[i], energies[i], rows)
                 continue
-            self._place(tracklet, known, vectors[i], queries[i], energies[i], rows, touched)
+            self._place(tracklet, known, vectors[i], queries[i], energies[i], rows, found)
 
     def _checked(self, chunk: Sequence[Tracklet]) -> F32:
         for t in chunk:
@@ -191,7 +179,7 @@ class OnlineClusterer(Repair):
                 )
         return np.stack([self.space.check(t.embedding, t.id) for t in chunk])
 
-    def _grow(self, at: int, t: Tracklet, x: F32, touched: dict[int, None]) -> bool:
+    def _grow(self, at: int, t: Tracklet, x: F32, found: Found) -> bool:
         """A tracklet sent again because it grew: new conflicts are noted, its vector replaces the old one; it stays
         where it is (but see `_reconsider`).
 
@@ -205,7 +193,7 @@ class OnlineClusterer(Repair):
             return False
         if (self.tracks.keep_vectors or self.vectors is not None) and t.quality >= self.q_seed:
             corrections.revise(self, at, x)
-            touched[row] = None
+            found.touch(row)
         self.settle_conflicts()
         return True
 
@@ -239,7 +227,7 @@ class OnlineClusterer(Repair):
         return rows, nearest
 
     def _place(
-        self, t: Tracklet, known: int | None, x: F32, query: F32, energy: float, rows: I64, touched: dict[int, None]
+        self, t: Tracklet, known: int | None, x: F32, query: F32, energy: float, rows: I64, found: Found
     ) -> None:
         at = self.tracks.add(t.id, x) if known is None else known
         enemies, friends = self._relations(t, at, known)
@@ -256,7 +244,7 @@ class OnlineClusterer(Repair):
             reason = "gate"
             if choice >= 0 and (self.identities.count[choice] < ESTABLISHED or score > GATE * self.unit):
                 choice = -1
-        number = self._settle(at, x, energy, choice, nearest, rows, light, touched)
+        number = self._settle(at, x, energy, choice, nearest, rows, light, found)
         distance = float("nan") if choice < 0 else self.space.distance(score)
         runner_number = int(self.identities.number[runner]) if runner >= 0 else None
         runner_distance = self.space.distance(runner_score) if runner >= 0 else float("nan")
@@ -345,7 +333,7 @@ class OnlineClusterer(Repair):
 
     def _settle(
         self, at: int, x: F32, energy: float, slot: int, nearest: dict[int, tuple[int, float]], rows: I64,
-        light: bool, touched: dict[int, None],
+        light: bool, found: Found,
     ) -> int | None:  # fmt: skip
         """Puts the track into slot (-1: a new identity, or nobody when light); the identity's number."""
         ids, ex = self.identities, self.exemplars
@@ -365,7 +353,7 @@ class OnlineClusterer(Repair):
             ids.rows[slot].append(row)
         elif not light:
             ex.absorb(row, x, energy)
-            touched[row] = None
+            found.touch(row)
         if not light:
             ids.absorb(slot, x, energy)
         ex.members[row].append(at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ CHUNK = 64  # queries searched in one matrix product
 class Repair(People):
     """What needs merge bars and `retry_bar` (dissimilarities); `_near` collects identities that saw each other."""
 
+    model: str
+    options: dict[str, Any]
     merge_few: Bars  # among up to FEW tracks
     merge_many: Bars  # among MANY tracks and more
     retry_bar: float

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.clustering.identities import NEIGHBORS
+from streamer.clustering.repair import Repair
 from streamer.errors import StoreError
 from streamer.pages import PAGE, Pages, cut, digest
 
-if TYPE_CHECKING:
-    from streamer.clustering.online import OnlineClusterer
-
-MAGIC = b"whowhen clusterer 4\n"
+MAGIC = b"whowhen clusterer 5\n"
 START = len(MAGIC) + 32  # behind the checksum: length of the header (8 bytes) and header
 Arrays = dict[str, NDArray[Any]]
 EXEMPLAR = ("scale", "weight", "energy", "owner", "key", "near")
@@ -28,12 +26,11 @@ ROWS = "rows"
 COUNTERS = ("seq", "next_identity", "_since_remerge", "_consolidated_at")
 
 
-def pack(c: OnlineClusterer) -> Pages:
+def pack(c: Repair) -> Pages:
     """An OnlineClusterer's state; the pages are views of its own arrays."""
     header = {
         "kind": ONLINE, "model": c.model, "dimension": c.space.dimension, "options": c.options,
         "counters": {name: getattr(c, name) for name in COUNTERS}, "next_key": c.exemplars.next_key,
-        "trained_at": c.exemplars.index.trained_at,
         "waiting": sorted((k, v) for k, v in c.constraints.waiting.items()),
     }  # fmt: skip
     return written(header, _arrays(c))
@@ -132,10 +129,9 @@ def _pairs(items: Any, width: int = 2) -> NDArray[np.int64]:
     return np.asarray(sorted(items), np.int64).reshape(-1, width)
 
 
-def _arrays(c: OnlineClusterer) -> Arrays:
+def _arrays(c: Repair) -> Arrays:
     ex, ids, tracks, rules = c.exemplars, c.identities, c.tracks, c.constraints
-    out: Arrays = {"cell_centres": ex.index.centres}
-    out |= {f"exemplar_{n}": getattr(ex, n)[: len(ex)] for n in EXEMPLAR}
+    out: Arrays = {f"exemplar_{n}": getattr(ex, n)[: len(ex)] for n in EXEMPLAR}
     out |= {f"identity_{n}": getattr(ids, n)[: len(ids.rows)] for n in IDENTITY}
     out |= {f"track_{n}": getattr(tracks, n)[: tracks.count] for n in TRACK}
     out["member_lengths"], out["members"] = _ragged(ex.members)
@@ -151,10 +147,10 @@ def _arrays(c: OnlineClusterer) -> Arrays:
     return out | {ROWS: ex.index.rows}
 
 
-def fill(c: OnlineClusterer, header: dict[str, Any], arrays: Arrays) -> None:
+def fill(c: Repair, header: dict[str, Any], arrays: Arrays) -> None:
     """A new clusterer becomes the one that was packed."""
     ex, ids, tracks, rules = c.exemplars, c.identities, c.tracks, c.constraints
-    ex.index.load(arrays[ROWS], len(arrays["exemplar_scale"]), arrays["cell_centres"], header["trained_at"])
+    ex.index.load(arrays[ROWS], len(arrays["exemplar_scale"]))
     for n in EXEMPLAR:
         setattr(ex, n, arrays[f"exemplar_{n}"])
     for n in IDENTITY:

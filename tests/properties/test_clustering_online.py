@@ -21,7 +21,7 @@ DIMENSION, PEOPLE = 16, 7
 OPTIONS = {
     "cosine": {"link": 0.5, "merge": 0.4},
     "euclid": {"link": 0.95, "merge": 1.0, "metric": "euclid"},
-    "cells": {"link": 0.5, "merge": 0.4, "flat_rows": 12},
+    "sketches": {"link": 0.5, "merge": 0.4, "flat_rows": 12},
     "store": {"link": 0.5, "merge": 0.4, "keep_vectors": False},
 }
 

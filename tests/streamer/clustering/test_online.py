@@ -272,14 +272,14 @@ def test_the_result_hardly_depends_on_the_order_of_arrival() -> None:
     assert partition(one.labels()) == partition(two.labels())
 
 
-def test_with_cells_instead_of_a_flat_index_people_are_the_same() -> None:
+def test_with_rows_chosen_by_their_sketches_people_are_the_same() -> None:
     stream, _ = crowd(30, 400, cosine=0.8)
-    flat, cells = OnlineClusterer(64), OnlineClusterer(64, flat_rows=40)
-    for c in (flat, cells):
+    flat, chosen = OnlineClusterer(64), OnlineClusterer(64, flat_rows=40)
+    for c in (flat, chosen):
         c.add(stream)
         c.finish()
-    assert (flat.exemplars.index.exact, cells.exemplars.index.exact) == (True, False)
-    assert partition(flat.labels()) == partition(cells.labels())
+    assert (flat.exemplars.index.exact, chosen.exemplars.index.exact) == (True, False)
+    assert partition(flat.labels()) == partition(chosen.labels())
 
 
 def test_thresholds_that_were_far_too_strict_are_made_up_for_when_they_are_retuned() -> None:
@@ -312,7 +312,7 @@ def test_a_retuned_clusterer_is_restored_with_its_thresholds() -> None:
     assert [str(e) for e in copy.add(stream[80:]) + copy.finish()] == [str(e) for e in c.add(stream[80:]) + c.finish()]
 
 
-def test_with_cells_too_a_restored_clusterer_continues_as_if_nothing_had_happened() -> None:
+def test_with_sketches_too_a_restored_clusterer_continues_as_if_nothing_had_happened() -> None:
     stream, _ = crowd(60, 700)
     c = OnlineClusterer(64, flat_rows=60)
     c.add(stream[:350])
