@@ -115,6 +115,11 @@ class Announcer:
             o.close()
 
     # ------------------------------------------------------------------ from elsewhere
+    def begin(self, certain: float, said: Corrections) -> None:
+        """Before anything is seen: the score that makes somebody (see Presence), and what the user has said so far."""
+        self._presence.certain = certain
+        self.corrected(said)
+
     def corrected(self, said: Corrections) -> None:
         """The user has named, merged or split somebody."""
         with self._lock:

@@ -31,6 +31,8 @@ class Running(Protocol):
 
     def decide(self, decide: Any, within: float = 10.0) -> Any: ...
     def loads(self) -> Sequence[Load]: ...
+    @property
+    def certain(self) -> float: ...
 
 
 @dataclass(slots=True)
@@ -53,7 +55,7 @@ class Attendance:
         for path in self.written:
             library.store.add_export(str(path.absolute()), (), library.clock().isoformat())
         if self.announcer is not None:
-            self.announcer.corrected(corrections(library))
+            self.announcer.begin(live.certain, corrections(library))
         if self.page is not None:
             self.page.announce()
 

@@ -15,9 +15,10 @@ from typing import Any
 from streamer.aliases import Aliases
 from streamer.items import Assigned, Event, Gap, Merged, Split
 from streamer.presence import notices as n
+from streamer.presence.doubts import doubted
 from streamer.presence.notices import Notice, Stay
 from streamer.presence.rules import Rules
-from streamer.presence.stays import Followed, Key, Stays, Told, drafts
+from streamer.presence.stays import Draft, Followed, Key, Stays, Told, drafts
 from streamer.watching import Part, Seen
 
 # s a tick may run ahead of frames still on their way: twice the lag a live run may have (p99 1 s)
@@ -31,12 +32,14 @@ class Presence:
     """The running fold of one run over all its cameras. Every method returns the notices it makes, in order.
 
     Times are wall clock; per camera they do not fall. `epoch` numbers the run and is larger than that of every earlier
-    one, e.g. milliseconds of its start.
+    one, e.g. milliseconds of its start. `certain` is the score of the detector that somebody must reach in two looks to
+    be told.
     """
 
     epoch: int
     rules: Rules = field(default_factory=Rules)
     names: dict[int, str] = field(default_factory=dict)
+    certain: float = 0.0
     seq: int = 0
     _tracks: dict[int, Followed] = field(default_factory=dict)
     _groups: dict[Key, dict[int, Followed]] = field(default_factory=dict)
@@ -46,6 +49,8 @@ class Presence:
     _aliases: dict[int, int] = field(default_factory=dict)
     _early: dict[int, int | None] = field(default_factory=dict)
     _waiting: deque[tuple[float, int]] = field(default_factory=deque)  # ended tracks without an identity yet
+    held: set[Key] = field(default_factory=set)  # newcomers not told of, who may be somebody else
+    _closing: bool = False
     _pruned: float = 0.0
     _begun: bool = False  # what the library held before the run has been told
     _stays: Stays = field(init=False)
@@ -64,7 +69,7 @@ class Presence:
         dirty: set[Key] = set()
         for face in seen:
             dirty |= self._sight(camera, time, face)
-        return self._settle(dirty | self._overdue(camera), time)
+        return self._settle(dirty | self._overdue(camera) | self.held, time)
 
     def ended(self, camera: str, track: int, end: float) -> list[Notice]:
         """A track is over. One that was never seen is not told."""
@@ -80,7 +85,9 @@ class Presence:
         dirty: set[Key] = set()
         for p in parts:
             t = self._followed(camera, p.track, p.start)
-            t.start, t.last, t.until, t.count, t.score, t.box = p.start, p.last, p.end, p.faces, p.score, p.box
+            t.start, t.last, t.until, t.count = p.start, p.last, p.end, p.faces
+            t.look(p.score, p.box)
+            t.looks = p.looks
             self._now[camera] = max(p.last, self._now.get(camera, p.last))
             self._over(t)
             dirty |= self._place(t)
@@ -95,6 +102,7 @@ class Presence:
         for event in events:
             match event:
                 case Assigned(track=track, identity=identity, reason=reason):
+                    self._doubt(event)
                     self._label(track, identity, removed=reason == "removed")
                     touched.add(track)
                 case Split(new=new, tracks=tracks):
@@ -131,7 +139,7 @@ class Presence:
             self._now[camera] = max(self._now[camera], now - SLACK)
             dirty |= self._overdue(camera)
         dirty |= self._give_up(now)
-        out = self._settle(dirty, now)
+        out = self._settle(dirty | self.held, now)
         if now - self._pruned > min(60.0, self.rules.remember):
             self._prune(now)
         return out
@@ -140,6 +148,7 @@ class Presence:
         """The run is over: everybody leaves with their last frame, tracks without an identity are nobody's."""
         for t in self._tracks.values():
             t.ended = t.assigned = True
+        self._closing = True
         self._now = dict.fromkeys(self._now, float("inf"))
         return self._settle(self._relabel(self._tracks), at)
 
@@ -152,7 +161,8 @@ class Presence:
         t = self._followed(camera, face.track, time)
         if t.ended:
             return set()
-        t.last, t.count, t.score, t.box = max(t.last, time), t.count + 1, face.score, face.box
+        t.last, t.count = max(t.last, time), t.count + 1
+        t.look(face.score, face.box)
         t.guess = t.guess if face.identity is None else face.identity
         dirty = self._place(t)
         if t.told is not None:
@@ -197,6 +207,13 @@ class Presence:
             self._early[track] = identity
             while len(self._early) > EARLY:
                 del self._early[next(iter(self._early))]
+
+    def _doubt(self, event: Assigned) -> None:
+        """Remembers for whom an identity was made, and whose it nearly was."""
+        t = self._tracks.get(event.track)
+        if t is not None and event.identity != t.identity:
+            t.fresh = event.reason == "new"
+            t.rival = event.runner_up if t.fresh else None
 
     def _person(self, t: Followed) -> int | None:
         if t.number in self._pins:
@@ -259,8 +276,27 @@ class Presence:
     def _settle(self, dirty: set[Key], at: float) -> list[Notice]:
         if not dirty:
             return []
-        groups = {k: drafts(k, self._groups.get(k, {}).values(), self.rules, self._stranger(k)) for k in sorted(dirty)}
+        groups = {k: self._drafts(k) for k in sorted(dirty)}
         return self._stays.settle(groups, self._now, self.names, at)
+
+    def _drafts(self, key: Key) -> list[Draft]:
+        """The stays of a group as they should be told, without those that wait because they may be somebody else's."""
+        found = drafts(key, self._groups.get(key, {}).values(), self.rules, self._stranger(key), self.certain)
+        self.held.discard(key)
+        if self._closing:
+            return found
+        sure = [d for d in found if not self._doubted(d)]
+        if len(sure) < len(found):
+            self.held.add(key)
+        return sure
+
+    def _doubted(self, draft: Draft) -> bool:
+        camera = draft.key[0]
+        rivals = {
+            self._aliases.get(r := self._merged.resolve(t.rival), r) for t in draft.members if t.rival is not None
+        }
+        present = self._stays.open.get(camera, {}).values()
+        return doubted(draft, present, rivals, self._now[camera], self.rules.absence)
 
     def _merges(self, merged: Iterable[tuple[int, int]], at: float) -> list[Notice]:
         """For what consumers hold of earlier runs, or for longer than is remembered here: one word for each number."""

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from streamer.presence import notices as n
 from streamer.presence.notices import Notice, Stay
 from streamer.presence.rules import Rules
+from streamer.watching import best_looks
 
 Key: TypeAlias = tuple[str, int]  # camera and person; camera and minus the track for a face not recognised yet
 Speak: TypeAlias = Callable[..., Notice]  # (type, at, **fields): the next notice of the epoch
@@ -26,12 +27,21 @@ class Followed:
     count: int = 0
     score: float = 0.0
     box: tuple[float, float, float, float] | None = None
+    first: tuple[float, float, float, float] | None = None  # the box it was seen in first
+    looks: tuple[float, float] = (0.0, 0.0)  # the best scores of two different looks
+    fresh: bool = False  # its identity was made for it
+    rival: int | None = None  # the identity that was nearest then
     ended: bool = False
     guess: int | None = None  # the identity it was last seen with
     assigned: bool = False  # the clusterer has said who it is, maybe nobody
     identity: int | None = None  # what it said, aliases not resolved
     key: Key | None = None  # the group it is in
     told: Told | None = None  # the stay it is told in
+
+    def look(self, score: float, box: tuple[float, float, float, float]) -> None:
+        """Seen again."""
+        self.looks = best_looks(self.looks, score)
+        self.score, self.box, self.first = score, box, self.first or box
 
 
 @dataclass(slots=True, eq=False)
@@ -69,9 +79,15 @@ class Draft:
     def person(self) -> int | None:
         return self.key[1] if self.key[1] >= 0 else None
 
+    @property
+    def fresh(self) -> bool:
+        """Whether this person was made for these tracks, and nothing is told of them yet."""
+        return all(t.fresh and t.told is None for t in self.members)
 
-def drafts(key: Key, group: Iterable[Followed], rules: Rules, stranger: bool) -> list[Draft]:
-    """The stays of one person at one camera by start; those seen in fewer than `confirm` frames are left out.
+
+def drafts(key: Key, group: Iterable[Followed], rules: Rules, stranger: bool, certain: float = 0.0) -> list[Draft]:
+    """The stays of one person at one camera by start; those seen in fewer than `confirm` frames are left out, and those
+    none of whose tracks reached the score `certain` in two looks.
 
     `stranger`: the person has no name, so that long stays are unknown ones.
     """
@@ -80,7 +96,7 @@ def drafts(key: Key, group: Iterable[Followed], rules: Rules, stranger: bool) ->
         if not out or t.start - out[-1].until > rules.join:
             out.append(Draft(key, []))
         out[-1].add(t)
-    out = [d for d in out if sum(t.count for t in d.members) >= rules.confirm]
+    out = [d for d in out if sum(t.count for t in d.members) >= rules.confirm and _sure(d, rules, certain)]
     told = float("-inf")
     for d in out:
         strange = stranger and d.last - d.start >= rules.unknown_after
@@ -88,6 +104,10 @@ def drafts(key: Key, group: Iterable[Followed], rules: Rules, stranger: bool) ->
         d.unknown = strange and not d.hushed
         told = d.last if d.unknown else told
     return out
+
+
+def _sure(draft: Draft, rules: Rules, certain: float) -> bool:
+    return max(t.looks[min(rules.confirm, 2) - 1] for t in draft.members) >= certain
 
 
 @dataclass(slots=True)

@@ -6,13 +6,13 @@ then are observers told. A full disk stops nothing: what waits is kept (newest s
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from streamer.errors import StoreError
@@ -29,7 +29,7 @@ from streamer.processing.live.sharing import (
     Vectors,
     warm,
 )
-from streamer.watching import Part
+from streamer.watching import Part, best_looks
 
 BATCH = 16  # tracks embedded at a time
 COMMIT_EVERY = 0.4  # s between two commits at most, new or not: how far the cameras were seen is kept too
@@ -189,7 +189,7 @@ class Identify:
             ended = inbox.closing and not inbox.tracks
         for source, told in infos.items():
             self._periods[source] = told[1]
-            self._guarded(partial(self._store.describe_live, source, *told))
+            self._guarded(functools.partial(self._store.describe_live, source, *told))
         if batch:
             began = time.monotonic()
             self._identify(batch)
@@ -304,5 +304,8 @@ class Identify:
 
 def _part(track: Track, period: float) -> Part:
     x1, y1, x2, y2 = (float(v) for v in track.rows.boxes[-1])
-    score = float(track.rows.scores[-1])
-    return Part(track.number, track.start, track.end, track.end + period, len(track.rows), score, (x1, y1, x2, y2))
+    scores = [float(s) for s in track.rows.scores]
+    looks = functools.reduce(best_looks, scores, (0.0, 0.0))
+    return Part(
+        track.number, track.start, track.end, track.end + period, len(scores), scores[-1], (x1, y1, x2, y2), looks
+    )

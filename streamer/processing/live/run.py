@@ -20,7 +20,7 @@ from streamer.errors import StoreError
 from streamer.flow.stats import Load
 from streamer.items import Event
 from streamer.library import Library
-from streamer.models.base import sure_score
+from streamer.models.base import certain_score, sure_score
 from streamer.processing.base import Listener, Silent
 from streamer.processing.calibration import self_calibration
 from streamer.processing.choosing import chosen, maker
@@ -106,6 +106,11 @@ class Live:
     def loads(self) -> list[Load]:
         """What every stage costs, call by call, and what waits before it."""
         return [*(c.load for c in self.cameras), self._detector.load(), *self._identify.loads()]
+
+    @property
+    def certain(self) -> float:
+        """The detector's score that makes somebody; see streamer.presence.Presence."""
+        return certain_score(self.models.detector)
 
     @property
     def running(self) -> bool:

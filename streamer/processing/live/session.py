@@ -48,6 +48,7 @@ def open(
         people = opened(library, stack)
         teller = _Folding(Presence(int(time.time() * 1000), rules or Rules(), dict(people.view.names)))
         live = Live(people, built(models, device), config_of(preset, settings), sources, [teller], listener)
+        teller.presence.certain = live.certain
         return Session(live, teller, stack.pop_all())
     raise AssertionError("unreachable")  # pragma: no cover - ExitStack lets every error through
 

@@ -230,3 +230,72 @@ def test_an_id_from_the_future_gets_nothing() -> None:
 def test_rules_that_make_no_sense_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="presence"):
         Rules(**options)  # type: ignore[arg-type]
+
+
+def arrive(presence: Presence, at: float, rival: int | None = None, *, reason: str = "new", x: float = 300.0) -> None:
+    """Somebody is followed as track 2 from `at` on, and given the number 8."""
+    seen = Seen(2, (x, 20.0, x + 40.0, 70.0), 0.9, None)
+    for k in range(3):
+        presence.frame("hall", at + 0.2 * k, [seen])
+    presence.identities([Assigned(9, 2, 8, NAN, rival, 0.4, reason)], at + 0.5)
+
+
+def here(presence: Presence) -> list[int | None]:
+    return [s.person for s in presence.stays()]
+
+
+@pytest.mark.parametrize(
+    ("at", "rival", "reason", "x", "told"),
+    [
+        (11.0, 7, "new", 300.0, False),  # nearest is somebody lost from sight
+        (11.0, 7, "nearest", 300.0, True),  # known from before: recognised
+        (11.0, 6, "new", 300.0, True),  # nearest is somebody who is not here
+        (11.0, None, "new", 300.0, True),
+        (10.4, None, "new", 12.0, False),  # at the same place a moment later
+        (11.0, None, "new", 12.0, True),  # at the same place, but later
+        (10.1, 7, "new", 300.0, True),  # in one picture with the other: two people
+    ],
+)
+def test_a_newcomer_who_may_be_somebody_lost_from_sight_waits(
+    at: float, rival: int | None, reason: str, x: float, told: bool
+) -> None:
+    presence = Presence(1, QUIET)
+    watch(presence, 1, 7, [10.0, 10.2])
+    arrive(presence, at, rival, reason=reason, x=x)
+    assert here(presence) == ([7, 8] if told else [7])
+
+
+def test_who_waits_enters_when_the_other_has_left_and_not_at_all_when_they_are_one() -> None:
+    for one in (False, True):
+        presence = Presence(1, QUIET)
+        watch(presence, 1, 7, [10.0, 10.2])
+        arrive(presence, 11.0, 7)
+        assert here(presence) == [7]
+        if one:
+            told = presence.identities([Merged(10, 7, 8, 0.3)], 12.0)
+            assert types(told) == ["update", "merged"]
+            assert here(presence) == [7]
+        else:
+            seen = [Seen(2, (300.0, 20.0, 340.0, 70.0), 0.9, 8)]
+            assert types([n for t in (12.3, 12.4) for n in presence.frame("hall", t, seen)]) == ["exit", "enter"]
+            assert here(presence) == [7, 8]
+
+
+def test_who_waits_is_told_at_the_end() -> None:
+    presence = Presence(1, QUIET)
+    watch(presence, 1, 7, [10.0, 10.2])
+    arrive(presence, 11.0, 7)
+    presence.identities([Assigned(10, 1, 7, 0.1, reason="nearest")], 11.5)
+    presence.close(11.5)
+    assert here(presence) == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [((0.96, 0.7, 0.7), False), ((0.96, 0.96, 0.96), False), ((0.96, 0.7, 0.95), True), ((1.0, 1.0), True)],
+)
+def test_somebody_is_told_when_two_looks_were_certain(scores: tuple[float, ...], told: bool) -> None:
+    presence = Presence(1, QUIET, certain=0.95)
+    for k, score in enumerate(scores):
+        presence.frame("hall", 10.0 + k, [Seen(1, (0.0, 0.0, 9.0, 9.0), score, 7)])
+    assert here(presence) == ([7] if told else [])
