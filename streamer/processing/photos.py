@@ -17,6 +17,7 @@ from streamer.config import Config
 from streamer.crops import align, complete_landmarks, cut, head_pose, rate_face, sharpness
 from streamer.items import DETECTED, F32, FaceSample, Track, TrackRows
 from streamer.library import Library
+from streamer.models.base import certain_score
 from streamer.processing.base import Listener, Silent, SourceProgress
 from streamer.processing.choosing import maker
 from streamer.processing.file import now
@@ -76,7 +77,9 @@ class PhotoWorker:
         shown, began = self.listener.source(name), time.process_time()
         shown.total, shown.state = len(photos) * SECONDS, "running"
         record = self._begin(name, folder, len(photos), content)
-        embed, assign = Embed(self.models.embedder, None, self.store.next_track()), Assign(self.clusterer)
+        certain = certain_score(self.models.detector)
+        embed = Embed(self.models.embedder, None, self.store.next_track(), certain)
+        assign = Assign(self.clusterer)
         failed: list[str] = []
         rejected: dict[str, int] = {}
         waiting: list[Track] = []

@@ -58,6 +58,12 @@ def test_two_faces_of_one_photo_are_never_one_person(tmp_path: Path) -> None:
     assert [r["person"] for r in rows_of(tmp_path / "out")] == ["1", "2"]
 
 
+def test_what_the_detector_is_not_certain_of_makes_nobody(folder: Path, tmp_path: Path, drawn_models: Any) -> None:
+    drawn_models.detector.certain = 2.0  # above every score
+    photos(folder, tmp_path / "out", quiet=True)
+    assert {r["person"] for r in rows_of(tmp_path / "out")} == {""}
+
+
 def test_the_truth_of_a_photo_is_that_of_its_main_face(folder: Path, tmp_path: Path) -> None:
     photos(folder, tmp_path / "out", truth="names", quiet=True)
     both = [(r["face"], r["person"], r["truth"]) for r in rows_of(tmp_path / "out") if r["photo"] == "bob_002.png"]
