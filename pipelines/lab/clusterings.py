@@ -98,8 +98,8 @@ class Bench:
         """What a sweep of the method tries where nothing is said: its main option over usual values."""
         if method == ONLINE:
             low, high = batch.usual(self.distances) if len(self.vectors) > 2 else (0.1, 1.0)
-            bars = np.linspace(low, low + (high - low) * 0.75, 12)
-            return {"link": [float(f"{1 - d if self.metric == 'cosine' else d:.4g}") for d in bars]}
+            bars = [max(float(f"{d:.4g}"), 1e-6) for d in np.linspace(low, low + (high - low) * 0.75, 12)]
+            return {"link": [round(1 - d, 9) if self.metric == "cosine" else d for d in bars]}
         known = batch.METHODS[method]
         values = known.values(self.distances)
         return {known.knob: [int(v) if v == int(v) and known.turns in ("clusters", "") else v for v in values]}
@@ -201,6 +201,16 @@ def _append(out: Path, line: str) -> None:
         raise ConfigError(f"{out} cannot be written: {error.strerror}. Choose another file.") from error
 
 
+def chosen_labels(bench: Bench, method: str, options: Options) -> tuple[I64, Options]:
+    """The clustering asked for and its options; without any, its main option where the score is best (names) or the
+    silhouette: no value suits every model's distances."""
+    if not options:
+        by = "bcubed_f" if bench.vectors.identity is not None else "silhouette"
+        points = list(swept(bench, list(grid_points(bench, [method], ())), None, {}, by in INTERNAL))
+        options = best_of_each(points, by, len(bench.vectors))[0]["options"]
+    return bench.labels(method, options), options
+
+
 def _finished(out: Path | None) -> dict[str, dict[str, Any]]:
     """Points of an earlier sweep by their key; a half-written last line is passed over."""
     found: dict[str, dict[str, Any]] = {}
@@ -215,21 +225,26 @@ def _finished(out: Path | None) -> dict[str, dict[str, Any]]:
     return found
 
 
-def better(score: str) -> Any:
-    """A sort key that puts the best value of a score first, and NaN last."""
+def better(score: str, rows: int = 0) -> Any:
+    """A sort key that puts the best value of a score first, and NaN last.
+
+    An internal score of `rows` rows counts for the share of them that is not noise: else three pairs of twins and
+    sixty faces thrown away would be the best clustering.
+    """
 
     def key(point: Mapping[str, Any]) -> float:
         value = float(point["scores"][score])
-        if np.isnan(value):
+        share = 1.0 - point["scores"].get("noise", 0.0) / rows if rows and score in INTERNAL else 1.0
+        if np.isnan(value) or share <= 0:
             return float("inf")
-        return value if score in LOWER_IS_BETTER else -value
+        return value / share if score in LOWER_IS_BETTER else -value * share
 
     return key
 
 
-def best_of_each(points: Sequence[dict[str, Any]], by: str) -> list[dict[str, Any]]:
-    """The best point of every method by a score (the first at a tie), best method first."""
-    key = better(by)
+def best_of_each(points: Sequence[dict[str, Any]], by: str, rows: int = 0) -> list[dict[str, Any]]:
+    """The best point of every method by a score (the first at a tie), best method first; see `better`."""
+    key = better(by, rows)
     best: dict[str, dict[str, Any]] = {}
     for point in points:
         if by not in point["scores"]:

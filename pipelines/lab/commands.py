@@ -25,13 +25,20 @@ def cluster_command(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV with the cluster of every row.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Cluster the rows of a file and score them, against their names where the file has some."""
-    from pipelines.lab.clusterings import Bench, options_of
+    """Cluster the rows of a file and score them, against their names where the file has some.
+
+    Without --set, the method's main option is the one that scores best (silhouette where nobody has a name).
+    """
+    from pipelines.lab.clusterings import Bench, chosen_labels, options_of
     from pipelines.lab.vectors import write_labels
 
     vectors, metric = opened(file, metric, at_least, of)
     bench = Bench(vectors, metric)
-    labels = bench.labels(method, options_of(settings or ()))
+    given = options_of(settings or ())
+    labels, options = chosen_labels(bench, method, given)
+    if not given:
+        told = " ".join(f"{k}={v:g}" for k, v in options.items())
+        print(f"{method} {told}, the best of its grid (whowhen lab sweep)", file=sys.stderr)
     if out:
         write_labels(out, labels, vectors.identity)
     found = bench.marks(labels)
@@ -71,7 +78,7 @@ def sweep_command(
         counter(number, f"{point['method']} {options}")
         done.append(point)
     counter.end()
-    best = c.best_of_each(done, by)
+    best = c.best_of_each(done, by, len(vectors))
     if plot:
         from pipelines.lab import charts
 

@@ -130,13 +130,6 @@ def _bench(file: Path, metric: str, at_least: int, of: Of) -> Bench:
 
 
 def _labels(bench: Bench, method: str, settings: list[str] | None) -> I64:
-    """The clustering asked for; without options, its main option where the score is best (names) or silhouette."""
-    from pipelines.lab import clusterings as c
+    from pipelines.lab.clusterings import chosen_labels, options_of
 
-    options = c.options_of(settings or ())
-    if options:
-        return bench.labels(method, options)
-    by = "bcubed_f" if bench.vectors.identity is not None else "silhouette"
-    points = list(c.swept(bench, list(c.grid_points(bench, [method], ())), None, {}, by in c.INTERNAL))
-    best = c.best_of_each(points, by)[0]
-    return bench.labels(method, best["options"])
+    return chosen_labels(bench, method, options_of(settings or ()))[0]

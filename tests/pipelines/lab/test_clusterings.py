@@ -70,6 +70,30 @@ def test_a_sweep_gives_the_best_of_each_method(file: Path, capsys: pytest.Captur
     assert {p["method"]: p["options"] for p in best} == {"single": {"threshold": 0.5}, "average": {"threshold": 0.5}}
 
 
+def test_without_options_the_best_of_the_methods_grid_is_taken_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(5)
+    centres = np.vstack([np.eye(6) + 3.0, [9, 0, 0, 0, 0, 0]])  # six alike, as dlib's vectors, one far away
+    rows = np.vstack([c + rng.normal(0, 0.03, (8, 6)) for c in centres])
+    np.save(tmp_path / "faces.npy", rows)
+    for method in ("dbscan", "average", "online", "k-means"):
+        lab.cluster_command(tmp_path / "faces.npy", method)
+        told = capsys.readouterr()
+        assert told.err.startswith(method)
+        assert "the best of its grid" in told.err
+        found = dict(line.split() for line in told.out.splitlines())
+        assert float(found["noise"]) <= 2, method
+        assert float(found["clusters"]) >= 2, method
+
+
+def test_noise_is_not_the_way_to_a_good_silhouette() -> None:
+    pure = {"method": "dbscan", "options": {"eps": 0.1}, "scores": {"silhouette": 0.98, "noise": 60.0}}
+    whole = {"method": "dbscan", "options": {"eps": 0.3}, "scores": {"silhouette": 0.80, "noise": 0.0}}
+    assert c.best_of_each([pure, whole], "silhouette", 66) == [whole]
+    assert c.best_of_each([pure, whole], "silhouette") == [pure]
+
+
 def test_an_interrupted_sweep_goes_on_where_it_stopped(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
