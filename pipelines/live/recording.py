@@ -1,42 +1,36 @@
 """Clips of appearances, on request: a little before somebody comes until a little after they have left.
 
-    record/FOLDER/20261125-143002-hall-7.mp4     H.264, at most `fps` frames a second
-                                       7.json    who, where, when, `keep`: whether a person marked it
+    record/FOLDER/20261125-143002-hall-7-1.mp4     H.264, at most `fps` frames a second
+                  20261125-143002-hall-7-1.json    who, where, when, `keep`: whether a person marked it
 
 Frames of the last seconds are kept as small JPEGs, so that the time before an enter costs megabytes and not gigabytes.
-A clip is written while the stay lasts and lacks its last second at most, whatever happens to the process: what a killed
-run left (`.NAME.PID.open.mp4`) becomes a clip at the next start.
+A clip is written while the stay lasts, see `pipelines.live.clip`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import math
-import os
 import re
 import shutil
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from pipelines.live.shelf import Shelf, described, remove
+from pipelines.live.clip import Take, adopt
+from pipelines.live.shelf import Shelf
 from pipelines.live.sinks import Figures
 from streamer.crops import decode_jpeg, encode_jpeg
-from streamer.errors import ConfigError, SourceError, StreamerError
+from streamer.errors import ConfigError, StreamerError
 from streamer.items import U8, Frame
 from streamer.presence import Notice
-from streamer.reports.atomic import alive, replacing
-from streamer.sources.write import GrowingVideo, finish_video
 from streamer.watching import Health, Seen
 
 LATE = 3.0  # s an enter may be told after it: as much more of the past is kept
 QUEUE = 64  # frames that wait for the recorder; beyond, the oldest are left out and counted
+WAITED = 0.5  # s a frame may wait while others come: a kill loses no more, a starved machine leaves frames out
 QUALITY = 88
 SPARE = 200_000_000  # bytes left free on the disk, below which nothing is recorded
 
@@ -71,7 +65,7 @@ class Record:
         return Recorder(self, below / self.folder, say=say)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Shot:
     """A frame that may be recorded."""
 
@@ -79,35 +73,14 @@ class _Shot:
     data: bytes
 
 
-@dataclass(slots=True)
-class _Camera:
-    """The last seconds of a camera, and the stays that are recorded of it."""
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A frame for the recorder, and since when it waits (monotonic)."""
 
-    shots: deque[_Shot] = field(default_factory=deque)
-    last: float = float("-inf")
-
-
-@dataclass(slots=True)
-class _Take:
-    """A clip in the making: everything of a camera from `start` to `end` (inf while the stay lasts)."""
-
-    stay: str
     camera: str
-    person: int | None
-    name: str
-    start: float
-    end: float = float("inf")
-    part: int = 1
-    begin: float = 0.0  # time of the first frame
-    last: float = float("-inf")  # of the last
-    size: tuple[int, ...] = ()
-    film: GrowingVideo | None = None
-    path: Path = Path()  # of the clip to be
-
-    @property
-    def open(self) -> Path:
-        """Where it is while it grows."""
-        return self.path.with_name(f".{self.path.stem}.{os.getpid()}.open.mp4")
+    time: float
+    frame: Frame
+    since: float
 
 
 class Recorder:
@@ -124,9 +97,10 @@ class Recorder:
         self.problem = ""
         self._marked: set[str] = set()  # stays whose clips are to be kept
         self.written = self.skipped = 0
-        self._cameras: dict[str, _Camera] = {}
-        self._takes: dict[str, _Take] = {}
-        self._queue: deque[Any] = deque()
+        self._shots: dict[str, deque[_Shot]] = {}  # the last seconds of each camera
+        self._takes: dict[str, Take] = {}
+        self._queue: deque[_Waiting | Notice] = deque()
+        self._newest: dict[str, float] = {}  # time of the newest frame that came to wait, by camera
         self._frames = 0
         self._closing = False
         self._changed = threading.Condition()
@@ -139,13 +113,16 @@ class Recorder:
         self._thread.start()
 
     # ------------------------------------------------------------------ Onlooker
-    def frame(self, camera: str, time: float, frame: Frame, seen: Sequence[Seen]) -> None:
+    def frame(self, camera: str, at: float, frame: Frame, seen: Sequence[Seen]) -> None:
         with self._changed:
-            if self._frames >= QUEUE:
-                self.skipped += 1
+            if 0 <= at - self._newest.get(camera, -1e9) < 1 / self.options.fps - 0.005:
                 return
+            self._newest[camera] = at
             self._frames += 1
-            self._queue.append((camera, time, frame))
+            self._queue.append(_Waiting(camera, at, frame, time.monotonic()))
+            if self._frames > QUEUE:
+                self._queue.remove(next(item for item in self._queue if isinstance(item, _Waiting)))
+                self._left_out()
             self._changed.notify()
 
     def notices(self, notices: Sequence[Notice]) -> None:
@@ -188,7 +165,10 @@ class Recorder:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue or self._closing)
                 item = self._queue.popleft() if self._queue else None
-                self._frames -= isinstance(item, tuple)
+                if isinstance(item, _Waiting) and self._is_late(item):
+                    self._left_out()
+                    continue
+                self._frames -= isinstance(item, _Waiting)
             if item is None:
                 if not self._takes:
                     return
@@ -196,7 +176,15 @@ class Recorder:
             elif isinstance(item, Notice):
                 self._tried(partial(self._notice, item))
             else:
-                self._tried(partial(self._frame, *item))
+                self._tried(partial(self._frame, item.camera, item.time, item.frame))
+
+    def _is_late(self, item: _Waiting) -> bool:
+        """Whether a frame has waited too long, and a newer one will be recorded in its place."""
+        return self._frames > 1 and not self._closing and time.monotonic() - item.since > WAITED
+
+    def _left_out(self) -> None:
+        self._frames -= 1
+        self.skipped += 1
 
     def _tried(self, step: Callable[[], None]) -> None:
         try:
@@ -204,41 +192,37 @@ class Recorder:
         except Exception as error:  # of one clip; the next may work
             self._trouble(f"record: {error}")
 
-    def _frame(self, camera: str, time: float, frame: Frame) -> None:
-        mine = self._cameras.setdefault(camera, _Camera())
-        if time - mine.last < 1 / self.options.fps - 0.005:
-            return
-        mine.last = time
+    def _frame(self, camera: str, at: float, frame: Frame) -> None:
         width = min(self.options.width, frame.width) // 2 * 2
         height = round(frame.height * width / frame.width) // 2 * 2
         if min(width, height) < 16:
             return
         image = frame.picture.scaled(width, height)
         for take in [t for t in self._takes.values() if t.camera == camera]:
-            if time > take.end + self.options.after:
+            if at > take.end + self.options.after:
                 del self._takes[take.stay]
                 self._finish(take)
                 continue
-            if take.film and (time - take.start > self.options.longest or take.size != image.shape):
-                self._takes[take.stay] = following = replace(take, start=time, part=take.part + 1, film=None)
+            if take.film and (at - take.start > self.options.longest or take.size != image.shape):
+                self._takes[take.stay] = following = replace(take, start=at, part=take.part + 1, film=None)
                 self._finish(take)
                 take = following
-            self._feed(take, time, image)
-        mine.shots.append(_Shot(time, encode_jpeg(image, QUALITY)))
-        self._forget(camera, time)
+            self._feed(take, at, image)
+        shots = self._shots.setdefault(camera, deque())
+        shots.append(_Shot(at, encode_jpeg(image, QUALITY)))
+        while shots[0].time < at - self.options.before - LATE:  # nobody will want it any more
+            shots.popleft()
 
-    def _feed(self, take: _Take, time: float, image: U8) -> None:
+    def _feed(self, take: Take, at: float, image: U8) -> None:
         """One more frame of a clip. A clip that cannot go on is left as it is, and begun anew with the next notice."""
         try:
             if shutil.disk_usage(self.folder).free < self._spare:
                 raise StreamerError(self._short())
-            film = take.film or self._open(take, time, image)
-            film.add(time - take.begin, image)
-            take.last = time
+            take.keep = take.stay in self._marked
+            take.add(self.folder, self.options.fps, at, image)
         except StreamerError as error:
             self._takes.pop(take.stay, None)
-            if take.film is not None:
-                self._tried(partial(self._finish, take))
+            self._tried(partial(self._finish, take))
             self._trouble(f"record: {error}")
 
     def _short(self) -> str:
@@ -246,37 +230,21 @@ class Recorder:
             f"less than {self._spare // 1_000_000} MB are free below {self.folder}; nothing is recorded until there are"
         )
 
-    def _open(self, take: _Take, time: float, image: U8) -> GrowingVideo:
-        """Begins the film of a clip with its first frame."""
-        take.begin, take.size = time, image.shape
-        take.path = self.folder / _file_name(time, take)
-        try:
-            os.close(os.open(take.open, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
-            described(take.open.with_suffix(".json"), self._told(take))
-        except OSError as error:
-            raise StreamerError(f"{self.folder} cannot be written ({error.strerror})") from error
-        take.film = GrowingVideo(take.open, self.options.fps)
-        return take.film
-
-    def _forget(self, camera: str, time: float) -> None:
-        """Frames nobody will want any more."""
-        shots = self._cameras[camera].shots
-        while shots and shots[0].time < time - self.options.before - LATE:
-            shots.popleft()
-
     def _notice(self, n: Notice) -> None:
         if n.stay is None:
             return
         take = self._takes.get(n.stay.id)
         if n.type == "retract":
-            self._drop(self._takes.pop(n.stay.id, None))
+            if take is not None:
+                del self._takes[n.stay.id]
+                take.drop()
             return
         if take is None:
             if n.stay.end is not None or not self._wanted(n):
                 return
-            take = _Take(n.stay.id, n.camera, n.stay.person, n.name, n.stay.start - self.options.before)
+            take = Take(n.stay.id, n.camera, n.stay.person, n.name, n.stay.start - self.options.before)
             self._takes[n.stay.id] = take
-            for shot in list(self._cameras.get(n.camera, _Camera()).shots):
+            for shot in list(self._shots.get(n.camera, ())):
                 if shot.time >= take.start and n.stay.id in self._takes:
                     self._feed(take, shot.time, decode_jpeg(shot.data))
         take.person, take.name = n.stay.person, n.name
@@ -286,55 +254,19 @@ class Recorder:
         named = bool(n.name)
         return self.options.people == "all" or named == (self.options.people == "named")
 
-    def _finish(self, take: _Take) -> None:
+    def _finish(self, take: Take) -> None:
         """What was written of a take becomes a clip."""
-        if take.film is None:
-            return
-        take.film.close()
-        if take.film.frames < 2:
-            self._drop(take)
-            return
-        self._shelve(take.open, take.path, self._told(take), take.end + self.options.after)
-        self._trouble("")
-
-    def _shelve(self, growing: Path, path: Path, told: dict[str, Any], until: float) -> None:
-        # what is written replaces a name only when it is whole; a kill leaves the growing file for the next start
-        with replacing(path) as part:
-            end = told["start"] + finish_video(growing, part, until - told["start"])
-        described(path.with_suffix(".json"), told | {"end": round(end, 3)})
-        remove(growing)
-        self.written += 1
-        self.shelf.add(path)
-        self.shelf.tidy(end, self.options.keep_days * 86_400, int(self.options.keep_gb * 1e9))
-
-    def _told(self, take: _Take) -> dict[str, Any]:
-        return {
-            "camera": take.camera, "person": take.person, "name": take.name, "stay": take.stay, "part": take.part,
-            "start": round(take.begin, 3), "end": round(take.last, 3), "keep": take.stay in self._marked,
-        }  # fmt: skip
-
-    def _drop(self, take: _Take | None) -> None:
-        """Nobody wants what was written of it."""
-        if take is not None and take.film is not None:
-            with contextlib.suppress(StreamerError):
-                take.film.close()
-            remove(take.open)
+        take.keep = take.stay in self._marked
+        end = take.shelve(self.shelf, self.options.after)
+        if end is not None:
+            self._shelved(end)
+            self._trouble("")
 
     def _adopt(self) -> None:
         """Clips that a run which is no more was writing."""
-        for growing in sorted(self.folder.glob(".*.open.mp4")):
-            stem, process = growing.name[1:].removesuffix(".open.mp4").rsplit(".", 1)
-            if process.isdigit() and alive(process):
-                continue
-            try:
-                told = json.loads(growing.with_suffix(".json").read_text("utf-8"))
-                self._shelve(growing, self.folder / f"{stem}.mp4", {**told, "start": float(told["start"])}, math.inf)
-            except (SourceError, ValueError, KeyError, TypeError, FileNotFoundError):
-                remove(growing)  # killed within its first second
+        for end in adopt(self.shelf):
+            self._shelved(end)
 
-
-def _file_name(begin: float, take: _Take) -> str:
-    """Never made from a person's name: numbers and what is safe of the camera's."""
-    when = datetime.fromtimestamp(begin, UTC).strftime("%Y%m%d-%H%M%S")
-    camera = re.sub(r"[^\w-]+", "_", take.camera, flags=re.ASCII).strip("_")[:40] or "camera"
-    return f"{when}-{camera}-{re.sub(r'[^0-9-]', '', take.stay)}-{take.part}.mp4"
+    def _shelved(self, end: float) -> None:
+        self.written += 1
+        self.shelf.tidy(end, self.options.keep_days * 86_400, int(self.options.keep_gb * 1e9))

@@ -12,7 +12,7 @@ from typing import Any
 from streamer.errors import SourceError
 from streamer.items import U8
 
-PIECE = 0.9  # s of a growing video that may be lost: it begins with a key frame
+KEYED = 2.0  # s from key frame to key frame of a growing video: what a viewer jumps between
 TIME_BASE = Fraction(1, 90_000)  # the usual clock of MPEG: fine enough for every frame rate
 
 
@@ -73,7 +73,7 @@ def _frame(image: U8, time: float) -> Any:
 
 
 class GrowingVideo:
-    """An MP4 that grows and can be played whatever happens to the process: it lacks its last second at most.
+    """An MP4 that grows and can be played whatever happens to the process: it lacks its newest frame at most.
 
     `add` frames with rising times from 0 on, all of one even size; `finish_video` makes an ordinary file of it.
     SourceError where it cannot be written.
@@ -82,7 +82,7 @@ class GrowingVideo:
     def __init__(self, path: Path, fps: float, crf: int = 24) -> None:
         self.path, self.fps, self.crf = path, fps, crf
         self.frames = 0
-        self._piece = -PIECE  # when the newest piece began
+        self._keyed = -KEYED  # time of the newest key frame
         self._stream: Any = None
         self._container: Any = self._tried(self._open)
 
@@ -100,8 +100,9 @@ class GrowingVideo:
     def _open(self) -> Any:
         import av
 
-        # pieces, each with its own index; the muxer hands every piece to the disk when it is whole
-        options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+        # a piece with its own index for every frame, written when the next one comes: 120 bytes a frame more,
+        # until `finish_video` makes an ordinary file of it
+        options = {"movflags": "frag_every_frame+empty_moov+default_base_moof", "flush_packets": "1"}
         return av.open(str(self.path), "w", format="mp4", options=options)
 
     def _add(self, time: float, image: U8) -> None:
@@ -111,8 +112,8 @@ class GrowingVideo:
             more = {"tune": "zerolatency", "forced-idr": "1"}
             self._stream = _stream(self._container, image, self.fps, "libx264", self.crf, **more)
         frame = _frame(image, time)
-        if time >= self._piece + PIECE:  # by time: a starved machine gives few frames a second
-            self._piece, frame.pict_type = time, PictureType.I
+        if time >= self._keyed + KEYED:  # by time: a starved machine gives few frames a second
+            self._keyed, frame.pict_type = time, PictureType.I
         self._container.mux(self._stream.encode(frame))
 
     def _end(self, container: Any) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
@@ -59,6 +60,7 @@ class Live:
     ) -> None:
         self.library, self.models, self.config = library, models, config
         self.listener: Listener = listener or Silent()
+        _load_libraries()
         store, e = library.store, models.embedder
         library.say = self.listener.say
         store.check_model(e.model, e.dimension, e.metric, e.template)
@@ -214,6 +216,12 @@ class Live:
             told = manifest(self.config, self.models, camera.source.info, figures, content)
             store.finish_live(camera.record, manifest=told, at=now())
         self.library.refresh()
+
+
+def _load_libraries() -> None:
+    """What the first faces would wait for: on a busy machine scipy took eight seconds, in which no camera was seen."""
+    for name in ("cv2", "faiss", "scipy.optimize"):
+        import_module(name)
 
 
 def _batch(models: Any, cameras: int) -> int:
