@@ -17,11 +17,15 @@ def area(boxes: ArrayLike) -> F32:
 def iou(a: ArrayLike, b: ArrayLike) -> F32:
     """Intersection over union of every box of a (n, 4) with every box of b (m, 4): (n, m), 0 where both are empty."""
     p, q = np.asarray(a, np.float32).reshape(-1, 4), np.asarray(b, np.float32).reshape(-1, 4)
-    low = np.maximum(p[:, None, :2], q[None, :, :2])
-    high = np.minimum(p[:, None, 2:], q[None, :, 2:])
-    inter = np.prod(np.maximum(high - low, 0), axis=2)
-    union = area(p)[:, None] + area(q)[None, :] - inter
-    return np.asarray(np.where(union > 0, inter / np.maximum(union, 1e-9), 0.0), np.float32)
+    # side by side and in place: a look of the detector asks three or four times, and np.prod alone cost a third
+    inter = np.minimum(p[:, None, 2:], q[None, :, 2:])
+    inter -= np.maximum(p[:, None, :2], q[None, :, :2])
+    np.maximum(inter, 0, out=inter)
+    shared = inter[..., 0] * inter[..., 1]
+    union = area(p)[:, None] + area(q)
+    union -= shared
+    shared /= np.maximum(union, 1e-9)
+    return shared
 
 
 def clip(boxes: ArrayLike, width: int, height: int) -> F32:

@@ -62,6 +62,33 @@ class ArrayPicture:
         return out
 
 
+@dataclass(slots=True)
+class OncePicture:
+    """A picture of displayed `size` (w, h) while it is looked at: what was converted last is not converted again.
+
+    Where the detector takes frames in their own size, cutting faces out of them costs no second conversion.
+    """
+
+    picture: Picture
+    size: tuple[int, int]
+    _last: tuple[tuple[int, int], U8] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return self.picture.nbytes
+
+    def luma(self) -> U8:
+        return self.picture.luma()
+
+    def bgr(self) -> U8:
+        return self.scaled(*self.size)
+
+    def scaled(self, width: int, height: int) -> U8:
+        if self._last is None or self._last[0] != (width, height):
+            self._last = (width, height), self.picture.scaled(width, height)
+        return self._last[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One decoded frame. `index` counts decoded frames from 0; `time` is never index / fps."""

@@ -24,6 +24,7 @@ from streamer.processing.base import Listener, SourceProgress
 
 PATIENCE_S = 1.5  # waited twice for a read that hangs: with the reports it leaves 10 s for the end of a run
 
+BATCH = 8  # frames decoded, then searched for cuts, in one go
 WAITING_BYTES = 512 << 20  # of all sources together: what they may be ahead of their turn
 
 
@@ -44,7 +45,7 @@ class Reading:
         tracker = make("tracker", high=score, confirm=sure_score(models.detector))
         check = RecallCheck(least=score) if stride.is_sparse else None
         finder = models.detector if detector is None else detector
-        self.follow = Follow(finder, models.embedder.template, tracker, make("shots"), stride, check)
+        self.follow = Follow(finder, models.embedder.template, tracker, make("shots"), stride, check, BATCH)
         self.source = open_source(path, **config.component("source"))
         self.shown = listener.source(str(path))
         self.shown.total, self.shown.state = self.source.info.duration, "running"

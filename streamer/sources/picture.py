@@ -15,6 +15,8 @@ _PLANAR = frozenset(f"yuv{kind}{form}p" for kind in ("", "j", "a") for form in (
     *("yuv440p", "yuv411p", "yuv410p", "nv12", "nv21", "nv16", "nv24", "gray"),
 }
 
+_EIGHT_BIT_420 = frozenset({"yuv420p", "yuvj420p"})  # what nearly all videos are
+
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
@@ -116,6 +118,33 @@ class VideoPicture:
     def _converted(self, width: int, height: int, form: str) -> U8:
         # FAST_BILINEAR: 0.43 ms from 1080p to 640 wide with colour, BILINEAR 0.96. One sws thread: a second costs more
         # than it saves at these sizes, and several sources share the cores.
-        frame = self._frame.reformat(width=width, height=height, format=form, interpolation="FAST_BILINEAR", threads=1)
+        frame = self._frame
+        if form == "bgr24" and (width, height) != (frame.width, frame.height):
+            frame = _resized(frame, width, height)
+        frame = frame.reformat(width=width, height=height, format=form, interpolation="FAST_BILINEAR", threads=1)
         array: U8 = frame.to_ndarray()
         return array
+
+
+def _resized(frame: Any, width: int, height: int) -> Any:
+    """The frame in another size and the same format where its planes can be resized one by one, else the frame itself.
+
+    Then the colours of fewer pixels are converted: 1280x720 to half 0.25 ms instead of 0.71 by FFmpeg in one step,
+    448x960 to two thirds 0.61 instead of 1.47, 854x480 to three quarters the same 0.6.
+    """
+    import av
+    import cv2
+
+    if frame.format.name not in _EIGHT_BIT_420 or any(p.line_size <= 0 for p in frame.planes):
+        return frame
+    out = av.VideoFrame(width, height, frame.format.name)
+    for source, target in zip(frame.planes, out.planes, strict=True):
+        cv2.resize(_pixels(source), (target.width, target.height), dst=_pixels(target), interpolation=cv2.INTER_LINEAR)
+    out.colorspace, out.color_range = frame.colorspace, frame.color_range
+    return out
+
+
+def _pixels(plane: Any) -> U8:
+    """(h, w) view of a plane of bytes."""
+    lines = np.frombuffer(plane, np.uint8, plane.line_size * plane.height)
+    return lines.reshape(plane.height, plane.line_size)[:, : plane.width]

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from streamer.errors import ConfigError
 from streamer.geometry import iou
 from streamer.items import DETECTED, F32, F64, I64, Faces, FaceSample, Frame, Track, TrackRows
+from streamer.tracking.assignment import pairs
 from streamer.tracking.base import Following
 from streamer.tracking.best import BestFaces
 from streamer.tracking.motion import Motion, to_boxes, to_place
@@ -26,7 +27,6 @@ RECENT = 12  # ended tracks whose lives are told to the stride
 # 1.0..2.5 give the same IDF1 on the labelled clips within 0.003.
 REACH, PACE = 0.5, 1.5
 UNSEEN = 4  # gaps a track outlives when nobody looked: a small budget of looks, or a camera that was away
-FORBIDDEN = 1e6
 BRIEF = "seen once, and not clearly"
 
 
@@ -318,19 +318,15 @@ def _match(places: F64, spread: F64, last: F64, boxes: F32, reach: F64) -> list[
     """
     if not len(places) or not len(boxes):
         return []
-    from scipy.optimize import linear_sum_assignment
-
     found = to_place(boxes)
     off = found[None] - places[:, None]
     width = np.exp((found[None, :, 2] + places[:, None, 2]) / 2)
     stood = found[None] - last[:, None]
     apart = np.minimum(np.hypot(off[..., 0], off[..., 1]), np.hypot(stood[..., 0], stood[..., 1])) / width
+    near = (apart < reach[:, None]) & (np.abs(off[..., 2]) < 0.47)
     away = np.sqrt((off**2 / spread[:, None]).sum(2))  # Mahalanobis distance
     overlap = np.maximum(iou(to_boxes(places), boxes), iou(to_boxes(last), boxes))
-    near = (apart < reach[:, None]) & (np.abs(off[..., 2]) < 0.47)
-    cost = np.where(near, 1 - overlap + 0.0625 * np.minimum(away, 8) + 0.25 * apart, FORBIDDEN)
-    rows, columns = linear_sum_assignment(cost)
-    return [(int(i), int(j)) for i, j in zip(rows, columns) if cost[i, j] < FORBIDDEN]
+    return pairs(1 - overlap + 0.0625 * np.minimum(away, 8) + 0.25 * apart, near)
 
 
 def _interpolate(times: F64, seen: F64, boxes: F32) -> F32:

@@ -11,7 +11,7 @@ import pytest
 from streamer.aliases import Aliases
 from streamer.geometry import area, clip, expand, iou
 from streamer.intervals import gaps, join, overlap, total
-from streamer.items import ArrayPicture, Faces, Frame, Tracklet, TrackRows
+from streamer.items import U8, ArrayPicture, Faces, Frame, OncePicture, Tracklet, TrackRows
 from streamer.vectors import cosine_distance, mean_direction, unit, weighted_mean
 
 
@@ -110,3 +110,18 @@ def test_importing_the_library_loads_nothing_heavy() -> None:
     code = f"import streamer, sys; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_a_picture_that_is_looked_at_is_converted_once_for_each_size_in_turn() -> None:
+    asked = []
+
+    class Watched(ArrayPicture):
+        def scaled(self, width: int, height: int) -> U8:
+            asked.append((width, height))
+            return super().scaled(width, height)
+
+    picture = OncePicture(Watched(np.zeros((36, 64, 3), np.uint8)), (64, 36))
+    assert picture.scaled(64, 36) is picture.bgr()
+    assert picture.scaled(32, 18).shape == (18, 32, 3)
+    assert picture.bgr().shape == (36, 64, 3)
+    assert asked == [(64, 36), (32, 18), (64, 36)]

@@ -6,6 +6,7 @@ import threading
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -187,6 +188,14 @@ def test_another_thread_may_close_a_source_that_is_being_read(tmp_path: Path) ->
                 reached.set()
         closer.join()
         assert after <= seen <= 50
+
+
+@pytest.mark.parametrize("size", [(160, 120), (213, 161), (299, 90), (401, 301)])
+def test_a_picture_in_another_size_shows_the_same(size: tuple[int, int], tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    encode(path, [0.0])
+    picture = next(iter(FileSource(path))).picture
+    assert close(picture.scaled(*size), cv2.resize(SCENE.draw(0.0), size, interpolation=cv2.INTER_AREA))
 
 
 def test_pictures_keep_their_planes_until_somebody_looks(tmp_path: Path) -> None:
