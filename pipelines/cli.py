@@ -16,6 +16,7 @@ from pipelines.terminal.exits import USAGE, exit_code
 from streamer.errors import ConfigError, StageError, StreamerError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+PLACES = ("-o", "--out", "-l", "--library", "-c", "--config")  # options that name a file or a folder
 
 
 def say(error: BaseException, debug: bool) -> None:
@@ -56,6 +57,7 @@ def main(argv: list[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     mask = os.umask(0o077)  # what is written shows faces: files 0600, folders 0700
     try:
+        _refuse_nameless(arguments)
         code = application()(args=arguments, prog_name="whowhen", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
@@ -90,6 +92,14 @@ def _open_closed() -> None:
             except OSError:
                 os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - stays open to the end
+
+
+def _refuse_nameless(arguments: list[str]) -> None:
+    """ConfigError for `-o ""`, which an unset variable of a shell leaves: as a path it would be the folder one is in."""
+    for option, value in zip(arguments, [*arguments[1:], None], strict=True):
+        name, equals, given = option.partition("=")
+        if name in PLACES and (given if equals else value) == "":
+            raise ConfigError(f"{name} names nothing. Name a file or a folder; . is the folder you are in.")
 
 
 def _mute() -> None:

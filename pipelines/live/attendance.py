@@ -12,7 +12,6 @@ from typing import Any, Protocol, TypeVar
 from pipelines.live.announcer import Announcer, Onlooker, corrections
 from pipelines.live.recording import Recorder
 from pipelines.live.sinks import Figures, Sink, make_sinks
-from pipelines.live.sinks.jsonl import JsonLines
 from streamer.config import checked, load_class
 from streamer.errors import StoreError
 from streamer.flow.stats import Load
@@ -121,7 +120,7 @@ def _attendance(
     cameras: Sequence[str],
     clock: Callable[[], float],
 ) -> Attendance:
-    written = [s.path for s in sinks if isinstance(s, JsonLines) and s.path is not None]
+    written = [s.path for s in sinks if s.path is not None]
     out = Attendance(recorder=recorder, written=written + ([] if recorder is None else [recorder.folder]))
     onlookers: list[Onlooker] = [] if recorder is None else [recorder]
     if serving is not None:

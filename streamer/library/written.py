@@ -1,7 +1,8 @@
 """Files written about people: which of them show somebody, and what an erasure does to them.
 
-Most go as a whole. Two kinds go on for ever and are looked through instead: logs of notices (JSON lines, one notice a
-line) and folders of clips with a description beside each. They are remembered with nobody's number.
+Most go as a whole. Three kinds go on for ever and are looked through instead: logs of notices (JSON lines, one notice a
+line), queues of notices that are still to be sent (the same, in a folder `.spool`) and folders of clips with a
+description beside each. They are remembered with nobody's number.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from streamer.ledger import Decision
 from streamer.reports.atomic import ReportError, write_bytes
 from streamer.store import Store
 
+QUEUES = ".spool"  # the folder in which queues of notices lie
 ABOUT = ("person", "was", "into", "kept", "dropped")  # keys under which a notice or a clip tells a person's number
 
 
@@ -90,11 +92,29 @@ def _look_through(path: Path, numbers: Collection[int], out: Outcome) -> None:
                 file.unlink(missing_ok=True)
                 out.deleted.append(str(file))
         else:
-            lines = one.read_bytes().splitlines(keepends=True)
-            mode = one.stat().st_mode & 0o777
-            write_bytes(one, b"".join(x for x in lines if not _mentions(_json(x), numbers)))
-            os.chmod(one, mode)
+            (_blank if path.parent.name == QUEUES else _thin)(one, numbers)
             out.rewritten.append(str(one))
+
+
+def _thin(log: Path, numbers: Collection[int]) -> None:
+    """The log without the lines about these people."""
+    lines = log.read_bytes().splitlines(keepends=True)
+    mode = log.stat().st_mode & 0o777
+    write_bytes(log, b"".join(x for x in lines if not _mentions(_json(x), numbers)))
+    os.chmod(log, mode)
+
+
+def _blank(queue: Path, numbers: Collection[int]) -> None:
+    """Blanks in the place of these lines: the queue is open, and who sends it counts its bytes."""
+    at = 0
+    with queue.open("r+b") as file:
+        for line in queue.read_bytes().splitlines(keepends=True):
+            if line.endswith(b"\n") and _mentions(_json(line), numbers):
+                file.seek(at)
+                file.write(b" " * (len(line) - 1))
+            at += len(line)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _pieces(path: Path) -> list[Path]:

@@ -47,6 +47,16 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
+@pytest.mark.parametrize("given", (["-o", ""], ["--out="], ["--library", "", "-o", "out"]))
+def test_an_option_that_names_nothing_is_refused(
+    clip: Path, tmp_path: Path, given: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(clip, *given) == 2
+    assert "names nothing" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_bad_inputs_get_a_line_each_and_the_good_one_is_done(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

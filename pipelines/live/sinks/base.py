@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from streamer.errors import ConfigError
 from streamer.presence import TYPES, Notice
@@ -50,6 +51,7 @@ class Sink:
     """
 
     kind = ""
+    path: Path | None = None  # the file in which it keeps notices: erasing a person looks through it
     pause: float | None = None
 
     def __init__(

@@ -44,8 +44,11 @@ class Spool:
             self._forget_first()
 
     def first(self) -> str | None:
-        """The oldest line that waits."""
+        """The oldest line that waits. Erasing a person overwrites lines with blanks: they are passed over."""
         line = self._line()
+        while line is not None and not line.strip():
+            self._skip()
+            line = self._line()
         return None if line is None else line.decode("utf-8", "replace")
 
     def done(self) -> None:

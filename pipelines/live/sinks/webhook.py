@@ -63,6 +63,7 @@ class Webhook(Sink):
         self._again, self._pauses = 0.0, 0
         try:
             self._spool = Spool(spool, int(limit_mb * 1_000_000))
+            self.path = spool
         except OSError as error:
             raise ConfigError(f"{self.name}: {spool} cannot be written: {error.strerror}.") from error
 

@@ -71,6 +71,17 @@ def test_logs_lose_only_the_lines_about_the_person(library: Library) -> None:
     assert library.forget(3).files_rewritten == ()
 
 
+def test_a_queue_of_notices_keeps_its_length_so_that_what_is_delivered_stays_so(library: Library) -> None:
+    queue = library.store.path.parent / ".spool" / "webhook-1.jsonl"
+    queue.parent.mkdir()
+    first, second, third = '["1-1",{"person":1}]', '["1-2",{"person":2}]', '["1-3",{"person":1}]'
+    queue.write_text(f"{first}\n{second}\n{third}\n")
+    library.store.add_export(str(queue), (), NOON.isoformat())
+    receipt = library.forget(1)
+    assert queue.read_text() == f"{' ' * len(first)}\n{second}\n{' ' * len(third)}\n"
+    assert receipt.files_rewritten == (str(queue),)
+
+
 def test_kept_files_are_listed(library: Library) -> None:
     before = written(library, "before.csv", 1)
     assert library.forget(1, delete_files=False).files_left == (str(before),)

@@ -155,6 +155,22 @@ def test_the_spool_is_bounded_and_keeps_whole_lines(tmp_path: Path) -> None:
     again.close()
 
 
+def test_blanked_lines_are_passed_over(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s")
+    spool.add(["first", "second", "third", "fourth"])
+    spool.done()
+    with (tmp_path / "s").open("r+b") as file:
+        file.write(b"     \n      \nthird\n      ")
+    assert spool.first() == "third"
+    spool.done()
+    assert spool.first() is None
+    spool.add(["fifth"])
+    spool.close()
+    again = Spool(tmp_path / "s")
+    assert again.first() == "fifth"
+    again.close()
+
+
 def test_the_spool_file_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.live.sinks.spool.COMPACT", 500)
     spool = Spool(tmp_path / "s", limit=1000)
