@@ -86,12 +86,16 @@ def card(
 
 
 def _range(data: RunData, p: PersonEntry, names: Sequence[str]) -> str:
-    """Where somebody is first and last seen, in timecode."""
+    """Where somebody is first and last seen, in timecode; with the name of the source where the report has several."""
     if len(names) != 1:
         live = any(data.source(n).live for n in names)
         return f"in {count(len(names), 'source' if live else 'video')}" if names else ""
     source = data.source(names[0])
-    return f"{_timecode(source, p.first)} – {_timecode(source, p.last)}"
+    return f"{_timecode(source, p.first)} – {_timecode(source, p.last)}{_inside(data, source)}"
+
+
+def _inside(data: RunData, source: SourceEntry) -> str:
+    return f" in {one_line(source.name)}" if len(data.sources) > 1 else ""
 
 
 def _timecode(source: SourceEntry, seconds: float) -> str:
@@ -102,7 +106,8 @@ def _timecode(source: SourceEntry, seconds: float) -> str:
 
 
 def _face(number: int, card: FaceCard, p: PersonEntry, data: RunData) -> dict[str, Any]:
-    when = _timecode(data.source(card.source), card.time)
+    source = data.source(card.source)
+    when = _timecode(source, card.time) + _inside(data, source)
     return {
         "id": number,
         "src": "data:image/jpeg;base64," + base64.b64encode(card.jpeg).decode(),

@@ -272,6 +272,12 @@ def test_a_library_has_a_timeline_per_source() -> None:
     assert "in 2 videos" in " ".join(mine.words)
 
 
+def test_a_card_in_a_library_names_the_one_video_of_its_person() -> None:
+    looks = (Appearance("a.mp4", 1, 1.0, 2.0, (1,), 25, 0.9),)
+    mine = page(RunData("all", (source("a.mp4"), source("b.mp4")), (person(1, list(looks), name="Ann"),), looks))
+    assert "00:00:01:00 – 00:00:02:00 in a.mp4" in mine.words
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Browser]:
     if not chromium.found():
