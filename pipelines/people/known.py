@@ -11,7 +11,7 @@ from pipelines.people import libraries
 from pipelines.people.libraries import DEFAULT, LibraryFile, Models, opened, opened_for
 from pipelines.terminal.options import Device, Json
 from pipelines.terminal.tables import as_json as write_json
-from pipelines.terminal.tables import clock, inert, remark, show
+from pipelines.terminal.tables import clock, counted, inert, remark, show
 from streamer.errors import ConfigError, SourceError, StoreError
 
 
@@ -68,9 +68,8 @@ def _where(places: list[Any]) -> str:
         return ""
     sources = len({a.source for a in places})
     total = sum(a.duration for a in places)
-    return (
-        f", {total:.1f} s in {len(places)} appearances of {sources} sources; `whowhen people show {places[0].identity}`"
-    )
+    often = f"{counted(len(places), 'appearance')} of {counted(sources, 'source')}"
+    return f", {total:.1f} s in {often}; `whowhen people show {places[0].identity}`"
 
 
 def enrol(

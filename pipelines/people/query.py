@@ -10,7 +10,7 @@ import typer
 from pipelines.people.libraries import DEFAULT, LibraryFile, opened
 from pipelines.terminal.options import Json
 from pipelines.terminal.tables import as_json as write_json
-from pipelines.terminal.tables import clock, remark, show
+from pipelines.terminal.tables import clock, counted, remark, show
 from streamer.errors import ConfigError
 
 Source = Annotated[str, typer.Argument(help="A source, as `people show` names it.")]
@@ -41,7 +41,7 @@ def query(
         )
         return
     show(("source", "from", "to", "seconds"), [(f.source, clock(f.start), clock(f.end), f.duration) for f in answers])
-    remark(f"{len(answers)} stretches, {sum(f.duration for f in answers):.1f} s")
+    remark(f"{counted(len(answers), 'stretch', 'stretches')}, {sum(f.duration for f in answers):.1f} s")
 
 
 def _query(question: str, present: list[str], either: list[str], absent: list[str], source: str | None) -> Any:

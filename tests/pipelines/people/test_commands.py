@@ -196,7 +196,7 @@ def test_search_answers_with_a_person_or_nobody(whowhen: Any, photo: Path, monke
     monkeypatch.setattr(libraries, "load", lambda models, device: Fake(2))
     code, out, err = whowhen("search", str(photo))
     assert (code, out.splitlines()[1].split()[0]) == (0, "Bob")
-    assert err.strip() == "answer: Bob, 0.8 s in 2 appearances of 1 sources; `whowhen people show 2`"
+    assert err.strip() == "answer: Bob, 0.8 s in 2 appearances of 1 source; `whowhen people show 2`"
     monkeypatch.setattr(libraries, "load", lambda models, device: Fake(9))
     assert whowhen("search", str(photo))[2].strip() == "answer: nobody"
 
