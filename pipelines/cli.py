@@ -95,7 +95,7 @@ def _open_closed() -> None:
 
 
 def _refuse_nameless(arguments: list[str]) -> None:
-    """ConfigError for `-o ""`, which an unset variable of a shell leaves: as a path it would be the folder one is in."""
+    """ConfigError for `-o ""`, left by an unset variable of a shell: as a path it would be the folder one is in."""
     for option, value in zip(arguments, [*arguments[1:], None], strict=True):
         name, equals, given = option.partition("=")
         if name in PLACES and (given if equals else value) == "":

@@ -93,6 +93,7 @@ class OnlineClusterer(Repair):
         self._set_bars()
         self._near: set[tuple[int, int]] = set()  # identities that saw each other since the last re-merge
         self._since_remerge = 0
+        self._retried_at = 0
         self._consolidated_at = 32  # tracks at the last consolidation; below this many there is nothing to repair
 
     def _set_bars(self) -> None:

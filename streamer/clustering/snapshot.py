@@ -23,7 +23,7 @@ IDENTITY = ("sums", "weight", "energy", "count", "settled", "number")
 TRACK = ("number", "row", "light")
 ONLINE = "online"
 ROWS = "rows"
-COUNTERS = ("seq", "next_identity", "_since_remerge", "_consolidated_at")
+COUNTERS = ("seq", "next_identity", "_since_remerge", "_consolidated_at", "_retried_at")
 
 
 def pack(c: Repair) -> Pages:
@@ -176,4 +176,4 @@ def fill(c: Repair, header: dict[str, Any], arrays: Arrays) -> None:
     c._near = {(a, b) for a, b in arrays["near"].tolist()}
     c.pending = dict(zip(arrays["pending"].tolist(), arrays["pending_vectors"]))
     for name in COUNTERS:
-        setattr(c, name, header["counters"][name])
+        setattr(c, name, header["counters"].get(name, getattr(c, name)))  # older states lack the newer ones

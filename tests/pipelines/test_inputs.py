@@ -47,7 +47,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-@pytest.mark.parametrize("given", (["-o", ""], ["--out="], ["--library", "", "-o", "out"]))
+@pytest.mark.parametrize("given", [["-o", ""], ["--out="], ["--library", "", "-o", "out"]])
 def test_an_option_that_names_nothing_is_refused(
     clip: Path, tmp_path: Path, given: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -61,3 +61,21 @@ def test_a_library_that_grew_is_consolidated_as_a_whole(monkeypatch: pytest.Monk
     assert not found.grown
     found.add(stream(31, [1], 612))
     assert found.grown
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_a_track_of_nobody_joins_somebody_who_comes_later(restored: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = clusterer()
+    monkeypatch.setattr(repair, "SMALL", 0)
+    rng = np.random.default_rng(5)
+    face = unit(rng.normal(size=DIMENSION))
+    blurred, *clear = unit(face + rng.normal(0, 0.4 / DIMENSION**0.5, (4, DIMENSION)))
+    found.add([Tracklet(701, "s", 0, 1, 9, blurred, blurred[None], quality=0.1)])
+    found.finish()
+    assert found.labels()[701] is None
+    if restored:
+        found = OnlineClusterer.restore(found.state())
+    found.add([Tracklet(702 + k, "s", k, k + 1, 9, x, x[None], quality=0.9) for k, x in enumerate(clear)])
+    found.finish()
+    assert not found.grown
+    assert found.labels()[701] == found.labels()[702] is not None
