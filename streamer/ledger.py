@@ -352,16 +352,16 @@ def _owners(
         if cluster is not None:
             pinned.setdefault(cluster, Counter())[person] += 1
     known = set(facts.pins.values()) | set(facts.anchors) | set(facts.names) | facts.forgotten
-    owner: dict[int, int] = {}
-    for cluster, size in sizes.items():
-        if cluster is None:
-            continue
-        tally = votes.get(cluster, Counter())
-        at_home = [p for p in tally if homes[p] == cluster or 2 * pinned.get(cluster, Counter())[p] > size]
+    nobody: Counter[int] = Counter()
+    owner = {c: c for c in sizes if c is not None}
+    spoken = known | {dropped for dropped, _ in facts.aliases.items()}
+    for cluster in sorted(owner.keys() & (spoken | set(votes))):  # of few people of a large library anything was said
+        tally, mine = votes.get(cluster, nobody), pinned.get(cluster, nobody)
+        at_home = [p for p in tally if homes[p] == cluster or 2 * mine[p] > sizes[cluster]]
         if at_home:
             owner[cluster] = min(at_home, key=lambda p: (-tally[p], p))
         elif (heir := facts.aliases.resolve(cluster)) != cluster:
             owner[cluster] = heir
-        else:
-            owner[cluster] = cluster + DISPLACED if cluster in known else cluster
+        elif cluster in known:
+            owner[cluster] = cluster + DISPLACED
     return owner

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -45,30 +47,45 @@ def people_of(
     """
     number, source, start, end, count = tracks
     person = np.array([view.labels.get(t) or 0 for t in number.tolist()], np.int64)
-    order = np.lexsort((number, start, source, person))
-    order = order[person[order] > 0]
+    order = np.lexsort((number, start, source, person))[int(np.count_nonzero(person <= 0)) :]
     person, source, count = person[order], source[order], count[order]
     start, end = start[order], end[order]
-    first = _starts(person, source, start, end, gap)
-    seconds = np.maximum.reduceat(end, first) - start[first] if len(first) else np.zeros(0)
-    out = []
-    people = np.flatnonzero(np.diff(person, prepend=0))
-    for a, b in zip(people.tolist(), np.append(people, len(person))[1:].tolist(), strict=True):
-        mine = slice(*np.searchsorted(first, (a, b)).tolist())
-        k = int(np.argmax(np.where(source[a:b] == source[b - 1], end[a:b], -np.inf))) + a
-        out.append(
-            Person(
-                int(person[a]), view.names.get(int(person[a]), ""), float(seconds[mine].sum()),
-                (names[int(source[a])], float(start[a])), (names[int(source[k])], float(end[k])),
-                mine.stop - mine.start, b - a, int(count[a:b].sum()),
-                tuple(names[s] for s in np.unique(source[a:b]).tolist()), int(person[a]) in view.hidden,
-            )
-        )  # fmt: skip
+    out = [Person(*row) for row in _rows(view, person, source, start, end, count, names, gap)]
     seen = {p.id for p in out}
     out += [
         Person(p, n, 0.0, None, None, 0, 0, 0, (), p in view.hidden) for p, n in view.names.items() if p not in seen
     ]
     return sorted(out, key=lambda p: (-p.screen_time, p.id))
+
+
+def _rows(
+    view: View, person: I64, source: I64, start: F64, end: F64, count: I64, names: Mapping[int, str], gap: float
+) -> Iterator[tuple[Any, ...]]:
+    """The fields of every `Person`, of tracks sorted by person, source and start."""
+    if not len(person):
+        return
+    first = _starts(person, source, start, end, gap)
+    mine = np.flatnonzero(np.diff(person, prepend=0))  # where each person begins among the tracks,
+    stretch = np.searchsorted(first, mine)  # among the appearances
+    visits = np.flatnonzero((np.diff(person, prepend=0) != 0) | (np.diff(source, prepend=-1) != 0))
+    visit = np.searchsorted(visits, mine)  # and among (person, source)
+    number = person[mine].tolist()
+    places = [names[s] for s in source[visits].tolist()]
+    until = np.maximum.reduceat(end, visits).tolist()
+    bounds = [*visit.tolist(), len(visits)]
+    yield from zip(
+        number,
+        [view.names.get(p, "") for p in number],
+        np.add.reduceat(np.maximum.reduceat(end, first) - start[first], stretch).tolist(),
+        [(places[k], at) for k, at in zip(bounds, start[mine].tolist())],
+        [(places[k - 1], until[k - 1]) for k in bounds[1:]],
+        np.diff(stretch, append=len(first)).tolist(),
+        np.diff(mine, append=len(person)).tolist(),
+        np.add.reduceat(count, mine).tolist(),
+        [tuple(places[a:b]) for a, b in pairwise(bounds)],
+        [p in view.hidden for p in number],
+        strict=True,
+    )
 
 
 def _starts(person: I64, source: I64, start: F64, end: F64, gap: float) -> I64:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from streamer.aliases import Aliases
@@ -77,13 +78,15 @@ class Reading(StorePart):
         """Number, source, start, half-open end and frames of every track of videos and cameras, ordered by number."""
         import numpy as np
 
-        found = self._db.rows(
-            "SELECT t.id, t.source, t.start, t.last + s.period, t.count FROM tracks t "
-            "JOIN sources s ON s.id = t.source WHERE s.kind != 'enrolled' ORDER BY t.id"
-        )
-        table = np.array(found, np.float64).reshape(-1, 5)
+        found = self._db.rows("SELECT id, period FROM sources WHERE kind != 'enrolled'")
+        period = np.full(max((number for number, _ in found), default=0) + 2, np.nan)  # nan: enrolled
+        period[[number for number, _ in found]] = [p for _, p in found]
+        rows = self._db.stream("SELECT id, source, start, last, count FROM tracks ORDER BY id")
+        table = np.fromiter(chain.from_iterable(rows), np.float64).reshape(-1, 5)  # half the time of an array of rows
+        last = period[np.minimum(table[:, 1].astype(np.int64), len(period) - 1)]
+        table, last = table[last == last], last[last == last]
         number, source, count = (table[:, k].astype(np.int64) for k in (0, 1, 4))
-        return number, source, table[:, 2], table[:, 3], count
+        return number, source, table[:, 2], table[:, 3] + last, count
 
     def track(self, number: int) -> TrackRecord:
         """One track. StoreError if there is none."""
@@ -230,13 +233,13 @@ class Reading(StorePart):
     def labels(self) -> dict[int, int | None]:
         """track -> identity with aliases resolved, in no order: the cached fold of all events.
 
-        Read as one list of tracks per identity: 100,000 tracks in 0.03 s, as rows it is 0.1 s.
+        Read as two lists: 100,000 tracks of 7,000 people in 0.04 s, as rows 0.065 s, as a list per person 0.08 s.
         """
         now = Aliases(dict(self._db.rows("SELECT dropped, kept FROM aliases")))
-        out: dict[int, int | None] = {}
-        for identity, tracks in self._db.rows("SELECT identity, json_group_array(id) FROM tracks GROUP BY identity"):
-            out.update(dict.fromkeys(json.loads(tracks), None if identity is None else now.resolve(identity)))
-        return out
+        found = self._db.rows("SELECT json_group_array(id), json_group_array(identity) FROM tracks")
+        tracks, identities = (json.loads(column) for column in found[0])
+        moved = dict(now.items())
+        return dict(zip(tracks, [moved.get(i, i) for i in identities] if moved else identities, strict=True))
 
     def gaps(self, source: int) -> list[Gap]:
         """What of the source was not seen, from its stats."""
