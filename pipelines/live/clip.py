@@ -75,7 +75,7 @@ class Take:
         if self.film is None:
             return None
         self.film.close()
-        if self.film.frames < 2:
+        if self.film.frames < 2 or self.end + after <= self.begin:  # the stay was over before a frame could be taken
             self.drop()
             return None
         return _shelved(shelf, self.growing, self.path, self.told(), self.end + after)

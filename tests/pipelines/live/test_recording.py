@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pipelines.live import recording
+from pipelines.live.clip import Take
 from pipelines.live.recording import Record, Recorder
 from pipelines.live.shelf import Shelf
 from streamer.errors import ConfigError, SourceError
@@ -242,6 +243,15 @@ def test_an_error_of_the_disk_ends_neither_recorder_nor_run(tmp_path: Path, monk
     made.close(20.0)
     assert "No space left" in made.problem
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stay_that_was_over_before_it_could_be_recorded_leaves_no_clip(tmp_path: Path) -> None:
+    take = Take("7-1", "hall", 1, "", START)
+    for k in range(3):
+        take.add(tmp_path, 10.0, START + 5 + k / 10, FRAME.image)
+    take.end = START + 2
+    assert take.shelve(Shelf(tmp_path), after=0.5) is None
+    assert names(tmp_path) == []
 
 
 def test_a_recorder_that_is_behind_leaves_the_oldest_frames_out(

@@ -116,8 +116,9 @@ function card(id) {
   img.addEventListener("error", () => { img.classList.add("none"); setTimeout(() => { img.src = `/api/face/${id}?${Date.now()}`; }, 1500); });
   img.addEventListener("load", () => img.classList.remove("none"));
   const li = el("li", {}, img, el("div", { class: "about" }, el("span", { class: "name" }), el("span", { class: "where" })),
-    el("button", { type: "button", class: "keep", title: "Keep the recording of this", onclick: async (e) => { const b = e.currentTarget; if (await decide("keep", { stay: id })) { b.textContent = "Kept"; b.disabled = true; } } }, "Keep"),
-    el("button", { type: "button", class: "ask", onclick: () => name(book.stays.get(id)?.person, id) }));
+    el("div", { class: "acts" },
+      el("button", { type: "button", class: "ask", onclick: () => name(book.stays.get(id)?.person, id) }),
+      el("button", { type: "button", class: "keep", title: "Keep the recording of this", onclick: async (e) => { const b = e.currentTarget; if (await decide("keep", { stay: id })) { b.textContent = "Kept"; b.disabled = true; } } }, "Keep")));
   li.dataset.stay = id;
   return li;
 }
@@ -180,7 +181,9 @@ function drawHealth(time) {
 }
 
 function drawSinks(sinks) {
-  $("sinks").replaceChildren(...sinks.map((s) => el("p", s.problem ? { class: "problem" } : {}, `${s.name}: ${s.sent} sent, ${s.waiting} waiting, ${s.lost} lost${s.problem ? ` (${s.problem})` : ""}`)));
+  const told = (s) => s.name === "record" ? `recordings: ${s.sent} clips, ${s.waiting} being written, ${s.lost} frames left out`
+    : `${s.name}: ${s.sent} sent, ${s.waiting} waiting, ${s.lost} lost`;
+  $("sinks").replaceChildren(...sinks.map((s) => el("p", s.problem ? { class: "problem" } : {}, `${told(s)}${s.problem ? ` (${s.problem})` : ""}`)));
 }
 
 // ---- tiles

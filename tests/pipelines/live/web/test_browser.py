@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.live.announcer import Corrections
+from pipelines.live.sinks import Figures
 from pipelines.live.web.server import PageServer, Serve
 from tests.pipelines.live.web.drawn import Run
 from tests.streamer.reports import chromium
@@ -46,7 +47,7 @@ def run() -> Run:
 
 @pytest.fixture
 def shown(run: Run, tmp_path: Path) -> Iterator[chromium.Browser]:
-    page = PageServer(Serve(listen="127.0.0.1:0"), run.board, run.decide)
+    page = PageServer(Serve(listen="127.0.0.1:0"), run.board, run.decide, lambda: [Figures("record", 3, 0, 1, "")])
     with chromium.Browser(tmp_path / "profile") as browser:
         browser.ask("Emulation.setDeviceMetricsOverride", width=1400, height=1000, deviceScaleFactor=1, mobile=False)
         browser.ask("Page.navigate", url=f"{page.address}?token={page.serve.token}")
@@ -103,8 +104,15 @@ def test_a_face_in_the_picture_is_named_by_keyboard(shown: chromium.Browser, run
     assert [told["name"] for _, told in run.decided] == ["Ann Lee"]
 
 
+def test_it_fits_the_window_with_a_recording_to_keep(shown: chromium.Browser) -> None:
+    until(shown, "document.querySelector('#here .keep').offsetWidth")
+    assert shown.js("document.documentElement.scrollWidth") == 1400
+    assert texts(shown, "#sinks p") == ["recordings: 3 clips, 1 being written, 0 frames left out"]
+
+
 def test_the_page_fits_a_phone_and_comes_back_after_a_lost_connection(shown: chromium.Browser, run: Run) -> None:
     shown.ask("Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=True)
+    until(shown, "document.querySelector('#here .keep').offsetWidth")
     assert shown.js("document.documentElement.scrollWidth") <= 390
     until(shown, "document.querySelector('.face text').getBoundingClientRect().height >= 12")  # legible on a small tile
     shown.js("source.close(); source.onerror()")
