@@ -1,17 +1,18 @@
 """Self-calibration: a video's own pairs say whether the pack's thresholds can be right for it.
 
-Two halves of one track are one person for sure, two tracks in one frame are two. Halves of a track are an easy kind
-of pair, though, and people in one frame are few, so neither gives a threshold by itself. What they give is a
-corridor: the bar lies somewhere between the two kinds, and not so far out that it would take more than a stated share
-(the budget) of the pairs of different people. A pack's value outside is moved to the edge, the less the thinner the
-evidence; a value inside stays as it is. What that gains and costs: `scripts/eval_calibration`.
+The earlier and the later half of one track are one person for sure, two tracks in one frame are two. Nobody knows which
+tracks of different shots are one person, so neither kind gives a threshold by itself. What they give is two edges. The
+merge bar is too loose where more than a stated share (the budget) of the pairs of different people falls below it. It
+is too strict where it would refuse halves of tracks, which are nearer than two shots of a person, or stands hardly
+beyond them while different people begin far away. A bar between the edges stays as it is, one outside moves to the
+edge, the less the thinner the evidence. The link bar moves along: what a single neighbour is worth beside means of
+several looks is the model's, not the video's. What that gains and costs: `scripts/eval_calibration`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,15 @@ from streamer.clustering.space import Space
 from streamer.errors import ConfigError
 from streamer.items import F32, F64, Tracklet
 
-# Where bars may lie between the genuine median (0) and the impostor median (1), in dissimilarity. The packs' own values
-# on all labelled videos (link, merge): EdgeFace 0.58, 0.71; MobileFaceNet 0.52, 0.59; dlib 0.33, 0.42.
-LINK_CORRIDOR = (0.25, 0.62)
-MERGE_CORRIDOR = (0.33, 0.72)
+# The merge bars with which all labelled videos do best, and the quantiles of their impostor pairs at 1 and 5 %, in
+# dissimilarity: EdgeFace 0.49..0.69, 0.59 and 0.64; MobileFaceNet 0.41..0.46, 0.42 and 0.56; dlib 0.036..0.044, 0.036
+# and 0.044. The shares are not far in the tail: a normal fit of it is wrong by a factor of two.
+BUDGET = 0.05
+REFUSED = 0.05  # share of tracks whose halves a bar may refuse, and more where tracks are few
+BEYOND = 0.5  # of the way from there to the loose edge: what a bar must reach when tracks are many
+HALF_BEYOND = 20  # tracks seen beside another one at which half of that is asked for: a wrong merge shows in no halves
+LOOSEST = 0.72  # of the way from the genuine to the impostor median: where few people share a frame, or unlike ones
 HALF_TRUST = 8  # tracks seen beside another one at which evidence and pack weigh the same
-BUDGET = 0.05  # EdgeFace's own merge bar takes 1 % of the single pairs, dlib's 5 %; means of several looks far fewer
 LEAST = 6  # pairs of each kind below which nothing is moved
 KEPT = 256  # pairs of each kind that are stored of one source: quantiles, which is all that is asked of them
 RECENT = 512  # tracks whose vectors are held for the pairs of tracks to come
@@ -51,7 +55,7 @@ class Calibration:
     impostor: int
     tracks: int  # different tracks in the impostor pairs
     trust: float  # 0: the pack's values, 1: the video's
-    false_merge: float  # expected share of impostor track pairs below the merge bar, from a normal fit
+    false_merge: float  # share of the impostor track pairs below the merge bar
     budget: float
     fell_back: bool
     reason: str
@@ -93,7 +97,8 @@ def _thinned(values: F64) -> F64:
 class Gathering:
     """Evidence from tracks as they come, in the order in which `cannot_link` names earlier ones.
 
-    Genuine pairs: two halves of a track's exemplars (4 or more). Impostor pairs: tracks in one frame. Tracks below
+    Genuine pairs: the earlier and the later half of a track's exemplars (4 or more): alternate ones are neighbours in
+    time and look alike. Impostor pairs: tracks in one frame. Tracks below
     `quality` are left out: blurred faces of different people resemble each other.
     """
 
@@ -112,8 +117,9 @@ class Gathering:
 
     def _take(self, t: Tracklet) -> None:
         if len(t.exemplars) >= 4:
-            even, odd = (_mean(t.exemplars[k::2], self.metric) for k in (0, 1))
-            self._genuine.append(_pair(even, odd, self.metric))
+            middle = len(t.exemplars) // 2
+            early, late = (_mean(half, self.metric) for half in (t.exemplars[:middle], t.exemplars[middle:]))
+            self._genuine.append(_pair(early, late, self.metric))
         for other in sorted(t.cannot_link & self._recent.keys()):
             self._impostor.append(_pair(t.embedding, self._recent[other], self.metric))
             self._seen |= {t.id, other}
@@ -147,43 +153,40 @@ def calibrate(
 ) -> Calibration:
     """Thresholds for the video `found` comes from; the pack's own `link` and `merge` where it says too little.
 
-    `budget` is the share of different people's track pairs that may fall below the merge bar, half of it below the
-    link bar (normal fit of the impostor pairs); no bar is moved beyond the corridor's strict edge for its sake.
+    `budget` is the share of different people's track pairs that may fall below the merge bar; `link` moves with it.
     """
     if not 0 < budget < 0.5:
         raise ConfigError(f"calibration.budget is {budget}. It is a share of pairs between 0 and 0.5, such as 0.01.")
     space = Space(metric, dimension)
     g, i = (np.asarray(space.dissimilarity(x), np.float64) for x in (found.genuine, found.impostor))
     curve = _curve(space, g, i)
-    i = i[i > 2.0 * np.percentile(g, 95)] if len(g) else i  # nearer: a mirror, a poster, one face found twice
+    i = i[i > 2.0 * np.median(g)] if len(g) else i  # nearer: a mirror, a poster, one face found twice
     trust = found.tracks / (found.tracks + HALF_TRUST)
     if len(g) < LEAST or len(i) < LEAST:
         reason = f"{len(g)} genuine and {len(i)} impostor pairs are too few: the pack's thresholds are used."
         return Calibration(link, merge, curve, len(g), len(i), found.tracks, 0.0, float("nan"), budget, True, reason)
-    near, far = float(np.median(g)), float(np.median(i))
-    sigma = max(1e-9, 1.4826 * float(np.median(np.abs(i - far))))
-    new = {}
-    for name, value, (low, high), share in (
-        ("link", link, LINK_CORRIDOR, budget / 2),
-        ("merge", merge, MERGE_CORRIDOR, budget),
-    ):
-        bar = float(space.dissimilarity(value))
-        tail = far + NormalDist().inv_cdf(share) * sigma
-        lowest, highest = near + low * (far - near), near + high * (far - near)
-        wanted = min(max(bar, lowest), max(lowest, min(highest, tail)))
-        new[name] = bar + trust * (wanted - bar)
-    moved = abs(new["link"] - space.dissimilarity(link)) + abs(new["merge"] - space.dissimilarity(merge)) > 1e-12
-    chance = NormalDist(far, sigma).cdf(new["merge"])
-    reason = (
-        f"{len(g)} genuine and {len(i)} impostor pairs: thresholds moved towards the video's own corridor."
-        if moved
-        else f"{len(g)} genuine and {len(i)} impostor pairs agree with the pack's thresholds."
-    )
-    if moved:
-        link, merge = space.threshold(new["link"]), space.threshold(new["merge"])
-    return Calibration(
-        link, merge, curve, len(g), len(i), found.tracks, trust, chance, budget, False, reason,
-    )  # fmt: skip
+    bar = float(space.dissimilarity(merge))
+    strict, loose = _edges(g, i, found.tracks, budget)
+    by = trust * (min(max(bar, strict), loose) - bar)
+    by = max(by, -0.9 * float(space.dissimilarity(link)))  # a link bar of nothing would join nobody
+    taken = float((i <= bar + by).mean())
+    if abs(by) < 1e-12:
+        reason = f"{len(g)} genuine and {len(i)} impostor pairs agree with the pack's thresholds."
+    else:
+        link, merge = (space.threshold(float(space.dissimilarity(x)) + by) for x in (link, merge))
+        way = "tightened" if by < 0 else "loosened"
+        reason = f"{len(g)} genuine and {len(i)} impostor pairs: thresholds {way} towards what this video asks for."
+    return Calibration(link, merge, curve, len(g), len(i), found.tracks, trust, taken, budget, False, reason)
+
+
+def _edges(genuine: F64, impostor: F64, tracks: int, budget: float) -> tuple[float, float]:
+    """Dissimilarities between which a merge bar is left alone."""
+    near = float(np.median(genuine))
+    farthest = near + LOOSEST * (float(np.median(impostor)) - near)
+    loose = max(near, min(float(np.quantile(impostor, budget)), farthest))
+    held = float(np.quantile(genuine, max(0.5, 1.0 - REFUSED - 0.5 / np.sqrt(len(genuine)))))
+    beyond = BEYOND * tracks / (tracks + HALF_BEYOND)
+    return min(loose, held + beyond * (loose - held)), loose
 
 
 def _curve(space: Space, genuine: F64, impostor: F64, steps: int = 64) -> Curve:

@@ -76,8 +76,8 @@ def shown(*stats: Mapping[str, Any]) -> Calibration | None:
 def _note(told: Mapping[str, Any]) -> str:
     """What the thresholds rest on, in words."""
     risk = "" if told["false_merge"] is None else (
-        f" At this merge threshold {told['false_merge']:.2%} of the track pairs of different people are expected to be "
-        f"near enough, the budget is {told['budget']:.0%}."
+        f" At this merge threshold {told['false_merge']:.1%} of the track pairs of different people are near enough, "
+        f"the budget is {told['budget']:.0%}."
     )  # fmt: skip
     pack = told["pack"]
     return f"{told['reason']} The model's own values are link {pack['link']:.2f} and merge {pack['merge']:.2f}.{risk}"
