@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import time
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,9 @@ class Online:
         self.wait = 0
         self.apart = 0.0  # CPU seconds of consolidations beside the insert path
         self.stalls: list[float] = []  # CPU seconds of each call in the insert path
-        self.first: dict[int, int | None] = {}
+        self.first = array("q")  # label at insertion per track, 0: none
         self.resident: float | None = None  # MB before the second batch: FAISS and its buffers are there by then
+        self.grown = 0.0  # MB since then, without what was freed; 8 bytes a track of it are `first`
 
     def insert_batch(self, vectors: F32, qualities: list[float], shots: list[int], rivals: list[list[int]]) -> None:
         """One micro-batch; the insert path is everything but the consolidation's own computation."""
@@ -51,7 +54,7 @@ class Online:
             self._consolidate()
         self.stalls.append(time.process_time() - began - (self.apart - apart))
         for number in range(self.count - len(vectors) + 1, self.count + 1):
-            self.first[number] = self.clusterer.label(self.clusterer.tracks.position[number])
+            self.first.append(self.clusterer.identity_of(number) or 0)
 
     def _tracklets(self, vectors: F32, qualities: list[float], rivals: list[list[int]]) -> list[Tracklet]:
         out = []
@@ -76,6 +79,8 @@ class Online:
     def finish(self) -> None:
         """The last word."""
         self.clusterer.finish()
+        ctypes.CDLL(None).malloc_trim(0)
+        self.grown = resident() - (self.resident or 0.0)
 
     def labels(self) -> np.ndarray:
         found = self.clusterer.labels()
@@ -85,11 +90,11 @@ class Online:
         """What the driver's own figures do not tell."""
         c = self.clusterer
         final = c.labels()
-        told = [(t, i) for t, i in self.first.items() if i is not None and final[t] is not None]
+        told = [(t, i) for t, i in enumerate(self.first, 1) if i and final[t] is not None]
         kept = sum(c.aliases.resolve(i) == final[t] for t, i in told)
         stalls = np.asarray(self.stalls[1:] or [0.0])  # the first call imports FAISS
         return {
             "exemplars": len(c.exemplars), "identities": len(c.identities), "pending": len(c.pending),
             "label_kept": kept / max(1, len(told)), "stall_p99": float(np.percentile(stalls, 99)),
-            "stall_max": float(stalls.max()), "apart_s": self.apart, "grown_mb": resident() - (self.resident or 0.0),
+            "stall_max": float(stalls.max()), "apart_s": self.apart, "grown_mb": self.grown,
         }  # fmt: skip

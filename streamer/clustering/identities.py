@@ -52,7 +52,7 @@ class Exemplars:
     def sums(self, rows: I64 | slice | int) -> F32:
         """(n, d) sums of the vectors in these exemplars."""
         scale = self.scale[: len(self)][rows][..., None].astype(np.float32)
-        return np.asarray(self.index.rows[rows, : self.space.dimension] * scale, np.float32)
+        return np.asarray(self.index.take(rows)[..., : self.space.dimension] * scale, np.float32)
 
     def parts(self, rows: I64 | slice) -> Callable[[], F32]:
         """What gives the `sums` of now later, and elsewhere."""
@@ -83,7 +83,7 @@ class Exemplars:
 
     def absorb(self, row: int, vector: F32, energy: float) -> None:
         """Adds a vector to the exemplar and rewrites its row."""
-        total = np.asarray(self.index.rows[row, : self.space.dimension] * np.float32(self.scale[row]) + vector)
+        total = np.asarray(self.index.take(row)[: self.space.dimension] * np.float32(self.scale[row]) + vector)
         self.replace(row, total, float(self.energy[row]) + energy, float(self.weight[row]) + 1.0)
 
     def replace(self, row: int, total: F32, energy: float, weight: float) -> None:

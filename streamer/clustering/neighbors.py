@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamer.clustering.sketch import Sketch, differing
 from streamer.items import F32, I64, U8
@@ -54,15 +55,16 @@ class Found:
 
 
 class NeighborIndex:
-    """Rows (n, width) float32: searched, rewritten in place, removed by moving the last row into the hole.
+    """Rows (n, width): searched, rewritten in place, removed by moving the last row into the hole.
 
-    With `flat_rows`, of more rows than these only those are looked at whose sketches are near (see sketch.py); the
-    rows must be unit vectors then. Positions are the same on both sides of the switch.
+    With `flat_rows`, once there are more rows than these they are kept in half precision (a unit vector turns by
+    0.0003), and only those whose sketches are near are looked at (see sketch.py); the rows must be unit vectors then.
+    Positions are the same on both sides of the switch; it stays where it is when rows go.
     """
 
     def __init__(self, width: int, capacity: int = 256, *, flat_rows: int | None = None) -> None:
         self.width, self.flat_rows = width, flat_rows
-        self._data = np.zeros((capacity, width), np.float32)
+        self._data: NDArray[np.floating[Any]] = np.zeros((capacity, width), np.float32)
         self._count = 0
         self._sketch: Sketch | None = None  # once there are more than flat_rows
         self._sketches = np.zeros((0, 0), np.uint8)
@@ -71,9 +73,17 @@ class NeighborIndex:
         return self._count
 
     @property
-    def rows(self) -> F32:
-        """(n, width), a live view until the next `add`; `write` changes rows."""
+    def rows(self) -> NDArray[np.floating[Any]]:
+        """(n, width) as they are kept, a live view until the next `add`."""
         return self._data[: self._count]
+
+    def take(self, rows: I64 | slice | int) -> F32:
+        """(m, width) copies of rows."""
+        return self.rows[rows].astype(np.float32)
+
+    def products(self, rows: I64, query: F32) -> F32:
+        """(m,) inner products of rows with a query, each the same in any company."""
+        return np.asarray(np.einsum("ij,j->i", self.take(rows), query))
 
     @property
     def sketches(self) -> U8:
@@ -83,7 +93,7 @@ class NeighborIndex:
     @property
     def exact(self) -> bool:
         """Whether a search looks at every row."""
-        return self.flat_rows is None or self._count <= self.flat_rows
+        return self._sketch is None
 
     @property
     def room(self) -> int:
@@ -96,7 +106,8 @@ class NeighborIndex:
             self._make_room(len(self._data) * 9 // 8 + 256)
         self._count += 1
         self.write(self._count - 1, row)
-        if not self.exact and self._sketch is None:
+        if self.exact and self.flat_rows is not None and self._count > self.flat_rows:
+            self._data = self._data.astype(np.float16)
             self._sketch_all()
         return self._count - 1
 
@@ -105,31 +116,31 @@ class NeighborIndex:
             # in place: a copy would double the peak memory; nobody keeps a view (see `rows`)
             self._data.resize((size, self.width), refcheck=False)
         else:
-            data = np.empty((size, self.width), np.float32)
+            data = np.empty((size, self.width), self._data.dtype)
             data[: self._count] = self.rows
             self._data = data
 
-    def load(self, rows: F32, count: int) -> None:
+    def load(self, rows: NDArray[np.floating[Any]], count: int) -> None:
         """Takes over what another index held, into an empty one: the same searches find the same.
 
         `rows` is this index's from now on: the first `count` are rows, the others are room.
         """
         self._count, self._data = count, rows
-        if not self.exact:
+        if rows.dtype == np.float16:
             self._sketch_all()
 
     def _sketch_all(self) -> None:
         self._sketch = Sketch(self.width)
         self._sketches = np.zeros((len(self._data), self._sketch.bits // 8), np.uint8)
         for s in range(0, self._count, 1024):
-            self._sketches[s : min(s + 1024, self._count)] = self._sketch(self.rows[s : s + 1024])
+            self._sketches[s : min(s + 1024, self._count)] = self._sketch(self.take(slice(s, s + 1024)))
 
     def write(self, position: int, row: F32) -> None:
         self._data[position] = row
         if self._sketch is not None:
             if position >= len(self._sketches):
                 self._sketches.resize((len(self._data), self._sketches.shape[1]), refcheck=False)
-            self._sketches[position] = self._sketch(row[None])[0]
+            self._sketches[position] = self._sketch(self.take(slice(position, position + 1)))[0]
 
     def remove(self, position: int) -> int:
         """The former position of the row that now stands at `position` (the last one); it is overwritten."""
@@ -178,7 +189,7 @@ class NeighborIndex:
         near = []
         for i, query in enumerate(queries):
             rows = found.of(i)
-            near.append(rows[np.einsum("ij,j->i", self._data[rows], query) > radius])
+            near.append(rows[self.products(rows, query) > radius])
         return np.cumsum([0, *map(len, near)]), np.concatenate(near)
 
 

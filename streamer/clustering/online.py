@@ -134,7 +134,7 @@ class OnlineClusterer(Repair):
             offsets, found = ex.index.within(queries, self.space.radius(self.reach))
             for i, row in enumerate(at.tolist()):
                 rows = found[offsets[i] : offsets[i + 1]]
-                product = np.einsum("ij,j->i", ex.index.rows[rows], queries[i])
+                product = ex.index.products(rows, queries[i])
                 ex.remember(row, rows[np.lexsort((rows, -product))])
 
     # ------------------------------------------------------------------ insertion
@@ -218,7 +218,7 @@ class OnlineClusterer(Repair):
 
     def _within(self, query: F32, rows: I64) -> tuple[I64, dict[int, tuple[int, float]]]:
         """Those of `rows` as near as `reach`, nearest first, and slot -> the nearest of its rows and how far it is."""
-        row_d = self.space.from_product(np.einsum("ij,j->i", self.exemplars.index.rows[rows], query))
+        row_d = self.space.from_product(self.exemplars.index.products(rows, query))
         order = np.argsort(row_d, kind="stable")
         order = order[: int(np.searchsorted(row_d[order], self.reach, "right"))]
         rows, row_d = rows[order], row_d[order]
@@ -328,7 +328,7 @@ class OnlineClusterer(Repair):
 
     def _nearest_row(self, slot: int, query: F32) -> tuple[int, float]:
         rows = np.asarray(self.identities.rows[slot], np.int64)
-        d = self.space.from_product(np.einsum("ij,j->i", self.exemplars.index.rows[rows], query))
+        d = self.space.from_product(self.exemplars.index.products(rows, query))
         best = int(np.argmin(d))
         return int(rows[best]), float(d[best])
 

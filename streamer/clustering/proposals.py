@@ -140,7 +140,7 @@ def _fit(people: People, rows: I64, min_cluster_size: int) -> tuple[I64, NDArray
     """(labels (n,), soft membership (n, clusters)); all noise where there is too little."""
     import hdbscan
 
-    x = people.exemplars.index.rows[rows, : people.space.dimension].astype(np.float64)
+    x = people.exemplars.index.take(rows)[:, : people.space.dimension].astype(np.float64)
     none = np.full(len(rows), -1, np.int64)
     if len(rows) < max(4, 2 * min_cluster_size):
         return none, np.zeros((len(rows), 0))

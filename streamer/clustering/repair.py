@@ -238,7 +238,7 @@ class Repair(People):
         if not len(rows):
             return
         rows = np.sort(rows)
-        d = self.space.from_product(np.einsum("ij,j->i", self.exemplars.index.rows[rows], query))
+        d = self.space.from_product(self.exemplars.index.products(rows, query))
         row = int(rows[int(np.argmin(d))])
         slot = int(self.exemplars.owner[row])
         del self.pending[at]

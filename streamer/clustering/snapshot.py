@@ -93,7 +93,8 @@ def unpack(state: Pages) -> tuple[dict[str, Any], Arrays]:
     for name, dtype, shape in header["arrays"]:
         size = math.prod(shape) * np.dtype(dtype).itemsize
         if name == ROWS:  # the last: what is behind it is room for more rows
-            size = (len(block) - at) // (4 * shape[1]) * 4 * shape[1]
+            line = shape[1] * np.dtype(dtype).itemsize
+            size = (len(block) - at) // line * line
         arrays[name] = block[at : at + size].view(dtype).reshape(-1, *shape[1:])
         at += -(-size // PAGE) * PAGE
     return header, arrays

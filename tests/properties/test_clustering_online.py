@@ -150,7 +150,8 @@ def check_tables(c: OnlineClusterer) -> None:
     for slot in ids.slot_of.values():
         mine = np.asarray(ids.rows[slot], np.int64)
         assert (ex.owner[mine] == slot).all()
-        assert np.allclose(ids.sums[slot], ex.sums(mine).sum(0), atol=1e-4)
+        rounding = 0.0 if ex.index.exact else 1e-3 * ids.weight[slot]  # rows in half precision
+        assert np.allclose(ids.sums[slot], ex.sums(mine).sum(0), atol=1e-4 + rounding)
         assert ids.weight[slot] == pytest.approx(ex.weight[mine].sum())
         assert ids.count[slot] == sum(len(ex.members[r]) for r in mine.tolist())
     for row, members in enumerate(ex.members):
