@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from streamer.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipelines.lab.clusterings import Bench
+    from pipelines.lab.clusterings import Bench, Options
     from streamer.items import I64
 
 STYLE = (
@@ -23,15 +23,22 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 
 
 def write_page(
-    out: Path, bench: Bench, file: Path, method: str, labels: I64, by: str = "tsne", photo: Path | None = None
-) -> Path:
-    """Writes the page. Pictures that need true names or more faces than there are say so in their place."""
+    out: Path, bench: Bench, file: Path, method: str, labels: I64, options: Options, by: str = "tsne",
+    photo: Path | None = None,
+) -> Path:  # fmt: skip
+    """Writes the page of `labels`, which `method` gave with `options`.
+
+    Pictures that need true names or more faces than there are say so in their place.
+    """
+    from streamer.clustering.batch import LINKAGES
     from streamer.reports.atomic import text
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"{out}: a page is written as .html.")
-    body = [f"<h1>{_shown(file.name)}: {_shown(method)}</h1>", _scores(bench.marks(labels, internal=True))]
-    for title, words, drawn in _pictures(bench, file, labels, by, photo):
+    told = " ".join([method, *(f"{k}={v:g}" for k, v in options.items())])
+    body = [f"<h1>{_shown(file.name)}: {_shown(told)}</h1>", _scores(bench.marks(labels, internal=True))]
+    tree = (method, options.get("threshold")) if method in LINKAGES else ("average", None)
+    for title, words, drawn in _pictures(bench, file, labels, by, photo, *tree):
         body.append(f"<h2>{_shown(title)}</h2><p>{_shown(words)}</p>{drawn}")
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -43,8 +50,10 @@ def write_page(
     return out
 
 
-def _pictures(bench: Bench, file: Path, labels: I64, by: str, photo: Path | None) -> Iterator[tuple[str, str, str]]:
-    """Heading, explanation and drawing of every picture."""
+def _pictures(
+    bench: Bench, file: Path, labels: I64, by: str, photo: Path | None, linkage: str, cut: float | None
+) -> Iterator[tuple[str, str, str]]:
+    """Heading, explanation and drawing of every picture; the dendrogram is that of `linkage`."""
     from pipelines.lab import charts, drawings
     from pipelines.lab.segment import segmented
     from streamer.sources.images import read_image
@@ -65,7 +74,7 @@ def _pictures(bench: Bench, file: Path, labels: I64, by: str, photo: Path | None
     yield (
         "Dendrogram",
         "Which faces were merged at which distance. The dashed line is the cut: what hangs below it is a cluster.",
-        drawn(lambda: drawings.draw_dendrogram(bench, "average", None)),
+        drawn(lambda: drawings.draw_dendrogram(bench, linkage, cut)),
     )
     yield (
         "Pairs",

@@ -112,11 +112,12 @@ def report_command(
     of: Taken = Of.TRACKS,
 ) -> None:
     """One page with scores and every picture of a clustering; opens from disk, asks no network."""
+    from pipelines.lab.clusterings import chosen_labels, options_of
     from pipelines.lab.page import write_page
 
     bench = _bench(file, metric, at_least, of)
-    labels = _labels(bench, method, settings)
-    print(write_page(out, bench, file, method, labels, by, photo))
+    labels, options = chosen_labels(bench, method, options_of(settings or ()))
+    print(write_page(out, bench, file, method, labels, options, by, photo))
 
 
 def _bench(file: Path, metric: str, at_least: int, of: Of) -> Bench:
