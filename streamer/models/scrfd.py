@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamer.errors import ModelError
 from streamer.items import F32
@@ -18,6 +19,7 @@ from streamer.models.dense import Array, DenseDetector, open_session
 from streamer.models.onnx import Session
 from streamer.models.pixels import Pixels
 
+SHAPES = 32  # input shapes whose cells are remembered: whole frames, and parts of them
 # number of outputs -> (strides, anchors of a cell, has landmarks)
 LAYOUTS = {
     6: ((8, 16, 32), 2, False),
@@ -59,6 +61,7 @@ class SCRFD(DenseDetector):
                 f"{session.name} has {len(session.outputs)} outputs; an SCRFD has {', '.join(map(str, LAYOUTS))}."
             )
         self._strides, self._anchors, self._points = LAYOUTS[len(session.outputs)]
+        self._grids: dict[tuple[int, int], F32] = {}
 
     def arrange(self, outputs: list[Array], count: int) -> list[Array]:
         size = count * self._anchors
@@ -66,23 +69,41 @@ class SCRFD(DenseDetector):
 
     def decode(self, outputs: Sequence[Array], row: int, width: int, height: int) -> tuple[F32, F32, F32]:
         levels = len(self._strides)
-        parts: list[tuple[F32, F32, F32]] = []
-        for level, stride in enumerate(self._strides):
-            wide = width // stride
-            take = [outputs[i][row] for i in range(level, len(outputs), levels)]
-            scores = take[0].ravel()
-            hit = np.flatnonzero(scores >= self.bar)  # 16 800 anchors, a handful of faces: threshold first
-            if not len(hit):
-                continue
-            cell = hit // self._anchors
-            corner = np.stack([cell % wide, cell // wide], 1).astype(np.float32) * stride
-            reach = take[1][hit].astype(np.float32) * stride
-            boxes = np.concatenate([corner - reach[:, :2], corner + reach[:, 2:]], 1)
-            points = np.full((len(hit), 5, 2), np.nan, np.float32)
-            if self._points:
-                points = corner[:, None] + take[2][hit].reshape(-1, 5, 2).astype(np.float32) * stride
-            parts.append((boxes, scores[hit].astype(np.float32), points))
-        if not parts:
+        scores = np.concatenate([o[row].ravel() for o in outputs[:levels]])
+        hit = np.flatnonzero(scores >= self.bar)  # 16 800 anchors, a handful of faces: threshold first
+        if not len(hit):
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32)
-        boxes, scores, points = (np.concatenate(p) for p in zip(*parts, strict=True))
-        return boxes, scores, points
+        grid = self._grid(width, height)[hit]
+        corner, stride = grid[:, :2], grid[:, 2:]
+        reach = self._at(outputs[levels : 2 * levels], row, hit) * stride
+        boxes = np.concatenate([corner - reach[:, :2], corner + reach[:, 2:]], 1)
+        if not self._points:
+            return boxes, scores[hit].astype(np.float32), np.full((len(hit), 5, 2), np.nan, np.float32)
+        points = self._at(outputs[2 * levels :], row, hit) * stride
+        return boxes, scores[hit].astype(np.float32), points.reshape(-1, 5, 2) + corner[:, None]
+
+    def _grid(self, width: int, height: int) -> F32:
+        """(anchors, 3): x and y of every anchor's cell, and its stride, level by level; kept for the last shapes."""
+        known = self._grids.get((width, height))
+        if known is None:
+            known = np.concatenate([_cells(width // s, height // s, s, self._anchors) for s in self._strides])
+            if len(self._grids) >= SHAPES:
+                self._grids.clear()
+            self._grids[width, height] = known
+        return known
+
+    def _at(self, outputs: Sequence[Array], row: int, hit: NDArray[np.intp]) -> F32:
+        """The rows `hit` of one kind of output, whose levels follow each other."""
+        parts, first, below = [], 0, 0
+        for out in outputs:
+            above = below + int(np.searchsorted(hit[below:], first + out.shape[1]))
+            if above > below:
+                parts.append(out[row][hit[below:above] - first])
+            first, below = first + out.shape[1], above
+        return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def _cells(wide: int, high: int, stride: int, anchors: int) -> F32:
+    """(wide * high * anchors, 3) corner x, corner y and stride, row by row, anchors innermost."""
+    y, x = np.divmod(np.repeat(np.arange(wide * high), anchors), wide)
+    return (np.stack([x, y, np.ones_like(x)], 1) * stride).astype(np.float32)

@@ -151,14 +151,22 @@ class ShotDetector:
 def _look(frame: Frame, blank: float) -> _Look:
     import cv2
 
-    luma = frame.picture.luma()
-    step = max(1, max(luma.shape) // 160)
-    size = (WIDTH, HEIGHT) if luma.shape[1] >= luma.shape[0] else (HEIGHT, WIDTH)
-    small: U8 = cv2.resize(luma[::step, ::step], size, interpolation=cv2.INTER_AREA)
+    small = thumbnail(frame)
     mean, spread = cv2.meanStdDev(small)
     flat = small.ravel().astype(np.float32) - np.float32(mean[0, 0])
     contrast = max(float(spread[0, 0]), 1e-3)
     return _Look(frame.time, small, flat, contrast, contrast < blank, float(mean[0, 0]) < DARK)
+
+
+def thumbnail(frame: Frame) -> U8:
+    """(HEIGHT, WIDTH) uint8 brightness, (WIDTH, HEIGHT) of an upright picture."""
+    import cv2
+
+    luma = frame.picture.luma()
+    step = max(1, max(luma.shape) // 160)
+    size = (WIDTH, HEIGHT) if luma.shape[1] >= luma.shape[0] else (HEIGHT, WIDTH)
+    small: U8 = cv2.resize(luma[::step, ::step], size, interpolation=cv2.INTER_AREA)
+    return small
 
 
 def _change(a: _Look, b: _Look) -> float:

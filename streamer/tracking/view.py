@@ -13,10 +13,12 @@ import numpy as np
 
 from streamer.items import U8, Frame, Region
 from streamer.tracking.base import Following
+from streamer.tracking.shots import thumbnail
 
 STEPS = (0.375, 0.5, 0.75)  # few scales: halving is exact and cheap
-ACROSS, DOWN = 32, 18  # cells in which changes are counted: a face at the edge of what is found fills ten
-CHANGE, CELLS = 16, 8  # grey levels a cell changes by when something moved there; so many cells may
+# grey levels a cell of the thumbnail changes by when something moved there; so many cells may: a face at the edge of
+# what is found fills ten
+CHANGE, CELLS = 16, 8
 WORTH = 0.85  # share of the whole frame's pixels above which the whole frame is looked at
 
 
@@ -40,7 +42,7 @@ class Views:
         """What to look at in this frame; None: all of it. `fresh` says that the shot is new or people come and go,
         `across` is the width a whole frame has in the network."""
         part = None
-        small = _small(frame)
+        small = thumbnail(frame)
         if not fresh and not self._is_due(frame, following):
             part = self._around(frame, following, across / frame.width)
             if part is not None and self._moved(small, part, frame):
@@ -76,14 +78,6 @@ class Views:
             return True
         other = cv2.absdiff(small, self._seen) > CHANGE
         x1, y1, x2, y2 = part.box
-        wide, high = ACROSS / frame.width, DOWN / frame.height
+        wide, high = small.shape[1] / frame.width, small.shape[0] / frame.height
         other[int(y1 * high) : int(np.ceil(y2 * high)), int(x1 * wide) : int(np.ceil(x2 * wide))] = False
         return int(other.sum()) > CELLS
-
-
-def _small(frame: Frame) -> U8:
-    """(DOWN, ACROSS) uint8 brightness."""
-    import cv2
-
-    small: U8 = cv2.resize(frame.picture.luma(), (ACROSS, DOWN), interpolation=cv2.INTER_AREA)
-    return small
