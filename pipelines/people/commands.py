@@ -15,7 +15,7 @@ import typer
 from pipelines.people.libraries import DEFAULT, LibraryFile, Who, opened
 from pipelines.terminal.options import Json
 from pipelines.terminal.tables import as_json as write_json
-from pipelines.terminal.tables import clock, place, remark, show
+from pipelines.terminal.tables import clock, counted, place, remark, show
 
 if TYPE_CHECKING:
     from streamer.ledger import Decision
@@ -206,9 +206,11 @@ def in_words(decision: Decision, found: Library) -> str:
         case "not_same":
             return f"persons {a['a']} and {a['b']} stay apart"
         case "split":
-            return f"{len(a['tracks'])} tracks are person {a['new']} now"
+            many = len(a["tracks"]) != 1
+            return f"{counted(len(a['tracks']), 'track')} {'are' if many else 'is'} person {a['new']} now"
         case "confirm":
-            return f"{len(a['tracks'])} tracks stay with person {a['person']}"
+            many = len(a["tracks"]) != 1
+            return f"{counted(len(a['tracks']), 'track')} {'stay' if many else 'stays'} with person {a['person']}"
         case "hide":
             return f"person {a['person']} is {'hidden' if a['hidden'] else 'shown'}"
         case _:

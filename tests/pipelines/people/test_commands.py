@@ -313,7 +313,7 @@ def test_review_asks_and_carries_out_the_answers(whowhen: Any, monkeypatch: pyte
 
 
 def test_a_confirmed_track_is_not_asked_about_again(whowhen: Any) -> None:
-    assert "1 tracks stay with person 1" in whowhen("people", "confirm", "1", "3")[2]
+    assert "1 track stays with person 1" in whowhen("people", "confirm", "1", "3")[2]
     assert "has no track 2" in whowhen("people", "confirm", "1", "2")[2]
     entry = json.loads(whowhen("people", "log", "--json")[1])[0]
     assert (entry["what"], entry["undo"]) == ("confirm", "the machine may move 1 tracks of person 1 again")
