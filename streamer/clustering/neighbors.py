@@ -120,18 +120,22 @@ class NeighborIndex:
             data[: self._count] = self.rows
             self._data = data
 
-    def load(self, rows: NDArray[np.floating[Any]], count: int) -> None:
+    def load(self, rows: NDArray[np.floating[Any]], count: int, sketches: U8 | None = None) -> None:
         """Takes over what another index held, into an empty one: the same searches find the same.
 
-        `rows` is this index's from now on: the first `count` are rows, the others are room.
+        `rows` is this index's from now on: the first `count` are rows, the others are room. `sketches` are theirs, in
+        one line; without them they are made.
         """
         self._count, self._data = count, rows
         if rows.dtype == np.float16:
-            self._sketch_all()
+            self._sketch_all(sketches)
 
-    def _sketch_all(self) -> None:
+    def _sketch_all(self, known: U8 | None = None) -> None:
         self._sketch = Sketch(self.width)
         self._sketches = np.zeros((len(self._data), self._sketch.bits // 8), np.uint8)
+        if known is not None and len(known):
+            self._sketches[: self._count] = known.reshape(self._count, -1)
+            return
         for s in range(0, self._count, 1024):
             self._sketches[s : min(s + 1024, self._count)] = self._sketch(self.take(slice(s, s + 1024)))
 
