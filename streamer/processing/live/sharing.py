@@ -6,16 +6,20 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from streamer.flow.batcher import Batcher
 from streamer.flow.stats import Load
-from streamer.items import F32, U8, Faces, Picture, Track
+from streamer.items import F32, U8, Faces, Picture, Region, Track
+from streamer.models.base import PartDetector
 from streamer.stages import Embed
 
 REMEMBERED = 1024  # crops whose vector is kept: those of 100 open tracks, 2 kB each
+
+
+Look: TypeAlias = tuple[Picture, tuple[int, int], Region | None]  # a picture, its displayed size, a part of it or all
 
 
 class SharedDetector:
@@ -24,14 +28,23 @@ class SharedDetector:
     def __init__(self, detector: Any, batch: int) -> None:
         self.name, self.score = detector.name, detector.score
         self.detect, self.input_size = detector.detect, detector.input_size
-        self._batcher: Batcher[tuple[Picture, tuple[int, int]], Faces] = Batcher(
-            lambda items: detector.detect_pictures([p for p, _ in items], [s for _, s in items]),
-            batch=batch, name="detect",
-        )  # fmt: skip
+        self.takes_parts = isinstance(detector, PartDetector) and detector.takes_parts
+        self._detector = detector
+        self._batcher: Batcher[Look, Faces] = Batcher(self._look, batch=batch, name="detect")
 
     def detect_pictures(self, pictures: Sequence[Picture], sizes: Sequence[tuple[int, int]]) -> list[Faces]:
         """See streamer.models.base; waits for its turn."""
-        return self._batcher.submit_many(list(zip(pictures, sizes, strict=True)))
+        return self._batcher.submit_many([(p, s, None) for p, s in zip(pictures, sizes, strict=True)])
+
+    def detect_part(self, picture: Picture, size: tuple[int, int], part: Region) -> Faces:
+        """See streamer.models.base; waits for its turn."""
+        return self._batcher.submit((picture, size, part))
+
+    def _look(self, looks: list[Look]) -> list[Faces]:
+        """Whole pictures in one call, parts one by one: each has a shape of its own."""
+        whole = [(p, s) for p, s, part in looks if part is None]
+        found = iter(self._detector.detect_pictures([p for p, _ in whole], [s for _, s in whole]) if whole else [])
+        return [next(found) if part is None else self._detector.detect_part(p, s, part) for p, s, part in looks]
 
     def load(self) -> Load:
         """What its calls cost, how many pictures they held, and how many wait."""
