@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipelines.live.sinks import Sink
+from pipelines.live.told import Past, ToldLog, epoch_of
 from streamer.items import Event, Frame, Gap
 from streamer.presence import Notice, Presence, Rules
 from streamer.watching import Health, Part, Seen
@@ -60,12 +61,16 @@ class Announcer:
         *,
         clock: Callable[[], float] = time.time,
         closing: float = 2.0,
+        log: ToldLog | None = None,
     ) -> None:
         self.sinks, self.onlookers = list(sinks), list(onlookers)
         self._clock, self._closing = clock, closing
         self._lock = threading.Lock()
         self._ticked = clock()
-        self._presence = Presence(int(self._ticked * 1000), rules)
+        self._log = log
+        self.remembered = [] if log is None else log.read(self._ticked - rules.remember)  # of earlier runs
+        last = max((epoch_of(s) for s in self.remembered), default=0)
+        self._presence = Presence(max(int(self._ticked * 1000), last + 1), rules)  # a clock may have been set back
         for sink in self.sinks:
             sink.start()
         self._tell(self._presence.begin(self._ticked))
@@ -115,9 +120,12 @@ class Announcer:
             o.close()
 
     # ------------------------------------------------------------------ from elsewhere
-    def begin(self, certain: float, said: Corrections) -> None:
-        """Before anything is seen: the score that makes somebody (see Presence), and what the user has said so far."""
+    def begin(self, certain: float, said: Corrections, past: Past | None = None) -> None:
+        """Before anything is seen: the score that makes somebody (see Presence), what the user has said so far, and
+        what was told before; what has become of that since is told now."""
         self._presence.certain = certain
+        if past is not None:
+            self._presence.recall(past.told, past.parts, past.labels)
         self.corrected(said)
 
     def corrected(self, said: Corrections) -> None:
@@ -136,6 +144,8 @@ class Announcer:
         """Called with the lock held, so that everybody hears the notices in order."""
         if not notices:
             return
+        if self._log is not None:
+            self._log.keep(notices, self._presence.stays)
         for sink in self.sinks:
             sink.put(notices)
         for o in self.onlookers:

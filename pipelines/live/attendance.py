@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from pipelines.live.announcer import Announcer, Onlooker, corrections
 from pipelines.live.recording import Recorder
 from pipelines.live.sinks import Figures, Sink, make_sinks
+from pipelines.live.told import NAME, ToldLog, past
 from streamer.config import checked, load_class
 from streamer.errors import StoreError
 from streamer.flow.stats import Load
@@ -54,7 +55,8 @@ class Attendance:
         for path in self.written:
             library.store.add_export(str(path.absolute()), (), library.clock().isoformat())
         if self.announcer is not None:
-            self.announcer.begin(live.certain, corrections(library))
+            told = past(self.announcer.remembered, library)
+            self.announcer.begin(live.certain, corrections(library), told)
         if self.page is not None:
             self.page.announce()
 
@@ -109,7 +111,7 @@ def attend(
     sinks = make_sinks(blocks.get("sinks") or [], folder, origin=f"{origin}: sinks")
     if serving is None and recorder is None and not sinks:
         return Attendance()
-    return _attendance(rules, sinks, recorder, serving, cameras, clock)
+    return _attendance(rules, sinks, recorder, serving, cameras, clock, folder)
 
 
 def _attendance(
@@ -119,6 +121,7 @@ def _attendance(
     serving: Any,
     cameras: Sequence[str],
     clock: Callable[[], float],
+    folder: Path,
 ) -> Attendance:
     written = [s.path for s in sinks if s.path is not None]
     out = Attendance(recorder=recorder, written=written + ([] if recorder is None else [recorder.folder]))
@@ -132,7 +135,9 @@ def _attendance(
         told += [] if recorder is None else [recorder]
         out.page = PageServer(serving, board, out.decide, lambda: [s.figures() for s in told], out.loads)
         onlookers.append(board)
-    out.announcer = Announcer(rules, sinks, onlookers, clock=clock)
+    log = ToldLog(folder / NAME, _say)
+    out.written.append(log.path)
+    out.announcer = Announcer(rules, sinks, onlookers, clock=clock, log=log)
     out.observers.append(out.announcer)
     return out
 

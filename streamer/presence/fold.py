@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streamer.aliases import Aliases
@@ -62,6 +62,22 @@ class Presence:
     def begin(self, at: float) -> list[Notice]:
         """The first notice of the epoch."""
         return [self._notice(n.BEGIN, at)]
+
+    def recall(
+        self, told: Iterable[Stay], parts: Mapping[str, Sequence[Part]], labels: Mapping[int, int | None]
+    ) -> None:
+        """What earlier runs told, and their tracks at each camera as the library holds them now, with the clusterer's
+        labels. The first `corrected` sends the difference."""
+        for camera, found in parts.items():
+            for p in found:
+                t = self._followed(camera, p.track, p.start)
+                t.start, t.last, t.until, t.count, t.score, t.box = p.start, p.last, p.end, p.faces, p.score, p.box
+                t.looks, t.ended, t.assigned, t.identity = p.looks, True, True, labels.get(p.track)
+                t.past = True
+                self._now[camera] = max(p.last, self._now.get(camera, p.last))
+        for stay in told:
+            members = [self._tracks[number] for number in stay.tracks if number in self._tracks]
+            self._stays.recall(replace(stay, end=stay.seen if stay.end is None else stay.end), members)
 
     def frame(self, camera: str, time: float, seen: Sequence[Seen]) -> list[Notice]:
         """Faces followed in one frame of a camera."""
@@ -122,9 +138,10 @@ class Presence:
         """What the user said: the names, tracks held at a person, and numbers another person answers for."""
         changed = {p for p in names.keys() | self.names.keys() if names.get(p, "") != self.names.get(p, "")}
         merged = [(p, i) for i, p in sorted(aliases.items()) if self._aliases.get(i) != p] if self._begun else []
+        recalled = set() if self._begun else self._stays.keys()
         self.names, self._pins, self._aliases, self._begun = dict(names), dict(pins), dict(aliases), True
         out = [self._notice(n.NAMED, at, person=p, name=names.get(p, "")) for p in sorted(changed)]
-        out += self._settle(self._relabel(self._tracks) | {k for k in self._groups if k[1] in changed}, at)
+        out += self._settle(self._relabel(self._tracks) | recalled | {k for k in self._groups if k[1] in changed}, at)
         return out + self._merges(merged, at)
 
     def gap(self, camera: str, gap: Gap, at: float) -> list[Notice]:

@@ -32,6 +32,7 @@ class Followed:
     fresh: bool = False  # its identity was made for it
     rival: int | None = None  # the identity that was nearest then
     ended: bool = False
+    past: bool = False  # of an earlier run
     guess: int | None = None  # the identity it was last seen with
     assigned: bool = False  # the clusterer has said who it is, maybe nobody
     identity: int | None = None  # what it said, aliases not resolved
@@ -136,11 +137,24 @@ class Stays:
                 m.told = None if m.told is t else m.told
         out: list[Notice] = []
         for draft, owner in zip(wanted, owners, strict=True):
-            over = now[draft.key[0]] - draft.last > self.rules.absence
+            past = all(t.past for t in draft.members)
+            over = past or now[draft.key[0]] - draft.last > self.rules.absence
             out += self._tell(draft, owner, draft.until if over else None, names, at)
         for t in sorted(gone, key=lambda t: (t.stay.start, t.stay.id)):
             out.append(self._retract(t, names, at))
         return out
+
+    def recall(self, stay: Stay, members: list[Followed]) -> None:
+        """A stay that is over, as everybody's book has it from an earlier run."""
+        key = (stay.camera, stay.person if stay.person is not None else -min(stay.tracks, default=0))
+        told = self.told[stay.id] = Told(stay, key, members, stay.seen, stay.seen)
+        self._by_key.setdefault(key, {})[stay.id] = told
+        for m in members:
+            m.told = told
+
+    def keys(self) -> set[Key]:
+        """Of everything that was told."""
+        return set(self._by_key)
 
     def _owners(self, wanted: list[Draft], old: Mapping[str, Told]) -> list[Told | None]:
         """The told stay each draft goes on with: one of the same person first, then one that had one of its tracks."""

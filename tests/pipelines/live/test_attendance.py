@@ -62,7 +62,7 @@ def test_what_is_told_equals_what_the_library_holds(tmp_path: Path) -> None:
     shown = [json.loads(p.read_text("utf-8"))["person"] for p in (tmp_path / "record").glob("*.json")]
     assert 1 not in shown
     assert len(list((tmp_path / "record").glob("*.mp4"))) == len(shown) < len(clips)
-    assert receipt.files_rewritten == (str(tmp_path / "events.jsonl"),)
+    assert set(receipt.files_rewritten) == {str(tmp_path / "events.jsonl"), str(tmp_path / "told.jsonl")}
 
 
 def test_a_name_given_on_the_page_is_in_the_library_and_in_the_notices(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from streamer.processing.live import Live
 from streamer.processing.results import write_folder
 from streamer.testing import Actor, FakeDetector, FakeEmbedder, FakeQuality, Scene, Shot
 from tests.streamer.processing.live.reel import EPOCH, Reel
+from tests.streamer.processing.live.test_run import one
 
 WAIT = 20.0
 # a stay is an appearance of the report: the same gap joins, and one frame is enough
@@ -102,3 +103,51 @@ def test_the_sum_of_the_events_is_the_report(tmp_path: Path, seed: int) -> None:
     told = folded(tmp_path / "events.jsonl")
     assert told == reported(tmp_path, "hall", "yard")
     assert len(told) > 10
+
+
+def undone(library: Library) -> None:
+    library.undo()
+
+
+def split(library: Library) -> None:
+    library.split(1, [min(t for t, p in library.view.labels.items() if p == 1)])
+
+
+def merged(library: Library) -> None:
+    library.merge(1, 2)
+
+
+def forgotten(library: Library) -> None:
+    library.forget(3)
+
+
+def next_run(out: Path, number: int) -> list[tuple[Any, ...]]:
+    """Another camera is watched; what the report says of the first one then."""
+    watched(out, Reel(one(8), name=f"yard{number}"))
+    with Library(out / "people.db") as library:
+        hall = next(s for s in library.store.sources() if s.name == "hall")
+        write_folder(library, hall.id, out / "hall", usual=("appearances",))
+    return reported(out, "hall")
+
+
+def in_hall(out: Path) -> list[tuple[Any, ...]]:
+    return [stay for stay in folded(out / "events.jsonl") if stay[0] == "hall"]
+
+
+@pytest.mark.parametrize("words", [[merged], [split], [merged, undone], [split, merged], [forgotten]])
+def test_what_is_said_between_two_runs_is_told_when_the_next_begins(tmp_path: Path, words: list[Any]) -> None:
+    watched(tmp_path, Reel(crowd(3)))
+    before = in_hall(tmp_path)
+    for number, word in enumerate(words):
+        with Library(tmp_path / "people.db") as library:
+            word(library)
+        assert next_run(tmp_path, number) == in_hall(tmp_path)
+    assert (in_hall(tmp_path) == before) == (undone in words)
+
+
+def test_a_run_after_which_nothing_changed_tells_nothing_of_it_again(tmp_path: Path) -> None:
+    watched(tmp_path, Reel(crowd(4)))
+    told = len((tmp_path / "events.jsonl").read_text("utf-8").splitlines())
+    next_run(tmp_path, 0)
+    fresh = (tmp_path / "events.jsonl").read_text("utf-8").splitlines()[told:]
+    assert {json.loads(line).get("camera", "yard0") for line in fresh} == {"yard0"}
