@@ -110,6 +110,7 @@ class Connection:
         self._allow(self.stall)
         try:
             for packet in self._container.demux(self._stream):
+                skipped = self.skipped
                 for frame in self._decoded(packet):
                     keyed = keyed or frame.key_frame or not frame.is_corrupt
                     if not keyed:
@@ -117,6 +118,8 @@ class Connection:
                         continue
                     seen = self._monotonic()
                     yield frame, frame.time if timed else None
+                if self.skipped > skipped:  # left out on purpose: key frames may be ten seconds apart
+                    seen = self._monotonic()
                 if self._monotonic() - seen > self.stall:
                     raise Lost(f"no picture for {self.stall:g} s, though data comes", stalled=True)
                 self._allow(self.stall)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 import time
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 
 from streamer.errors import SourceError
+from streamer.sources.address import parse_address
 from streamer.sources.camera import Backoff, CameraSource, Freeze
 from streamer.sources.camera_feed import Feed
-from streamer.sources.connection import Lost
+from streamer.sources.connection import Connection, Lost
 from streamer.sources.wallclock import WallClock
 from streamer.testing import Actor, Scene, Shot
 
@@ -192,6 +194,19 @@ def test_a_decoder_that_is_behind_is_told_to_skip_until_it_is_in_time() -> None:
     _until(lambda: made.closed, camera)
     camera.close()
     assert made.skips == [True, False]
+
+
+def test_a_decoder_told_to_skip_is_not_taken_for_stalled_between_key_frames(clip: Path) -> None:
+    ticks = itertools.count(0.0, 0.2)  # s; two looks at the clock for each of 50 pictures from key frame to key frame
+    with Feed(clip, speed=20.0) as feed:
+        connection = Connection(parse_address(feed.url), stall=3.0, monotonic=lambda: next(ticks))
+        frames = connection.frames()
+        next(frames)
+        connection.skip(True)
+        for _ in range(3):  # the first may have been decoded before
+            next(frames)
+        assert connection.skipped > 50
+        connection.close()
 
 
 def test_a_frozen_picture_is_reported_from_when_it_froze() -> None:
