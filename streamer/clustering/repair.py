@@ -215,7 +215,7 @@ class Repair(People):
             offsets, found = ex.index.within(queries, radius)
             self._retry(part, queries, np.split(found, offsets[1:-1]))
         changed = np.flatnonzero(self._changed()[ex.owner[: len(ex)]])
-        rows = ex.index.rows[changed]
+        rows = ex.index.take(changed)
         for part, queries in self._asked(old if len(changed) else [], LOOKED):
             self._retry(part, queries, [changed[near] for near in queries @ rows.T > radius])
 

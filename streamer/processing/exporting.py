@@ -87,8 +87,10 @@ def _groups(
 
 
 def _remember(library: Library, path: Path, people: Sequence[int], form: str, wish: Selection) -> None:
-    """So that forgetting one of them removes the file, and their pictures beside people.csv."""
-    library.store.add_export(str(path.absolute()), people, now())
+    """So that forgetting one of them removes the file, the list of names beside it, and pictures beside people.csv."""
+    names = path.with_name(f"{path.name}.names.csv")
+    for file in (path, *([names] if names.is_file() else [])):
+        library.store.add_export(str(file.absolute()), people, now())
     for picture in path.parent.glob("faces/person_*.jpg") if form == "people" else ():
         number = picture.stem.removeprefix("person_")
         whose = people if wish.anonymous or not number.isdecimal() else [int(number)]

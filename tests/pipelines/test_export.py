@@ -85,6 +85,7 @@ def test_every_format_can_be_written_at_once_and_is_remembered_for_forgetting(ru
     with Library(run / "out" / "people.db", readonly=True) as library:
         kept = {Path(path): people for path, people in library.store.exports()}
     assert all(list(kept[run / "all" / name]) == [1, 2] for name in names)
+    assert {p for p in (run / "all").rglob("*") if p.is_file()} <= set(kept)
 
 
 def test_one_report_for_the_whole_library(run: Path) -> None:
