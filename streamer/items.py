@@ -7,8 +7,7 @@ are positive integers; a track number is unique inside a library, an identity is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -309,14 +308,3 @@ class Appearance:
     @property
     def duration(self) -> float:
         return self.end - self.start
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What happened to the frames and faces of a source: read = processed + sum(dropped) + failed."""
-
-    read: int = 0
-    processed: int = 0
-    failed: int = 0
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    rejected: Mapping[str, int] = field(default_factory=dict)  # faces, by reason

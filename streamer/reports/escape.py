@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
 
 # C0 and C1 controls, line and paragraph separators, lone surrogates, and direction overrides: a name must not turn its
 # line
@@ -41,11 +41,6 @@ def csv_original(cell: str) -> str:
 def xml_text(value: str) -> str:
     """Character data for XML 1.0."""
     return escape(one_line(value))
-
-
-def xml_attribute(value: str) -> str:
-    """A quoted attribute value for XML 1.0."""
-    return quoteattr(one_line(value))
 
 
 def label(value: str) -> str:

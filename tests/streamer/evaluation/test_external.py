@@ -21,6 +21,13 @@ def test_purity_of_the_seventeen_points_is_twelve_of_seventeen() -> None:
     assert round(SEVENTEEN.wcp(), 2) == 0.71
 
 
+def test_inverse_purity_is_purity_with_the_roles_exchanged() -> None:
+    truth, found = [1, 1, 1, 2, 2, 3], [7, 7, 8, 8, 8, 9]
+    assert Contingency.of(truth, found).inverse_purity() == pytest.approx(5 / 6)
+    assert Contingency.of(truth, found).inverse_purity() == Contingency.of(found, truth).purity()
+    assert SEVENTEEN.inverse_purity() == pytest.approx((5 + 4 + 3) / 17)
+
+
 def test_pairs_of_the_seventeen_points_are_counted_as_in_the_book() -> None:
     pairs = SEVENTEEN.pairs()
     assert (pairs.tp, pairs.fp, pairs.fn, pairs.tn) == (20, 20, 24, 72)
