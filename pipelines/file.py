@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -82,6 +83,7 @@ def run(job: Job, progress: Progress, stop: Interruption | None = None) -> Resul
             library, models, job.config, progress,
             inline=job.inline, force=job.force, keep_unnamed=job.keep_unnamed, stop=stop,
         )  # fmt: skip
+        gc.freeze()  # a large library is no garbage: looking through it costs a file 0.1 s (100,000 tracks)
         for done in worker.all(paths, job.jobs):
             result.sources.append(done)
             library.refresh()
