@@ -43,7 +43,7 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 def inert(text: str) -> str:
     """The text without anything a terminal obeys."""
-    return "".join(c if c.isprintable() else " " for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def clock(seconds: float) -> str:
@@ -67,4 +67,6 @@ def _cell(value: object) -> str:
 
 def _width(text: str) -> int:
     """Columns a terminal gives the text: none to combining marks, two to wide characters."""
+    if text.isascii():
+        return len(text)
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
