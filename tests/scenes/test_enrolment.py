@@ -12,9 +12,11 @@ from pipelines import file
 from pipelines.people import libraries
 from pipelines.people.photos import faces
 from pipelines.terminal.progress import Progress
+from streamer.config import Config
 from streamer.errors import StoreError
 from streamer.geometry import iou
 from streamer.library import Library
+from streamer.processing.choosing import maker
 
 
 def labelled_person(data: Path, library: Library, video: str, tracks: list[int]) -> str:
@@ -65,10 +67,12 @@ def test_every_listed_photo_names_the_right_person_and_the_absent_one_nobody(
                     )
             if row["person"] == "absent":
                 with pytest.raises(StoreError, match="show different people"):
-                    library.enrol(row["identity"], looks, libraries.maker(loaded), pair=pair)
+                    library.enrol(row["identity"], looks, maker(library.store, Config(), loaded.embedder), pair=pair)
                 assert row["identity"] not in library.view.names.values()
             else:  # all photos together, by enrolment
-                person = library.enrol(row["identity"], looks, libraries.maker(loaded), pair=pair)
+                person = library.enrol(
+                    row["identity"], looks, maker(library.store, Config(), loaded.embedder), pair=pair
+                )
                 seen = [t for t in library.tracks(person) if library.store.track(t).source == row["video"]]
                 assert labelled_person(shared_data, library, row["video"], seen) == row["person"]
                 assert library.person(person).name == row["identity"]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from pipelines.people.libraries import maker
-from streamer.config import load
+from streamer.config import Config, load
 from streamer.errors import StoreError
 from streamer.library import Library
 from streamer.models.packs import build, load_pack
 from streamer.processing import FileWorker
+from streamer.processing.choosing import maker
 from streamer.processing.reembed import reembed
 
 
@@ -52,15 +52,22 @@ def test_vectors_of_another_model_come_from_the_video(
         content = video.read_bytes()
         video.write_bytes(content[:-1])
         with pytest.raises(StoreError, match="is gone or has changed"):
-            reembed(library, second, maker(second))
+            reembed(library, second, maker(library.store, Config(), second.embedder))
         video.write_bytes(content)
         monkeypatch.setattr("streamer.processing.reembed.BATCH", 3)
         with pytest.raises(KeyboardInterrupt):
-            reembed(library, replace(second, embedder=Dying(second.embedder)), maker(second))
+            reembed(
+                library,
+                replace(second, embedder=Dying(second.embedder)),
+                maker(library.store, Config(), second.embedder),
+            )
         assert library.store.model() == (first.embedder.model, 512, "cosine")  # until it is through nothing changes
     with Library(tmp_path / "people.db") as library:
         told: list[tuple[int, int]] = []
-        assert reembed(library, second, maker(second), lambda d, t: told.append((d, t))) == faces - 3
+        assert (
+            reembed(library, second, maker(library.store, Config(), second.embedder), lambda d, t: told.append((d, t)))
+            == faces - 3
+        )
         assert told[-1] == (faces, faces)
         assert library.store.model() == (second.embedder.model, 128, "cosine")
         assert {p.id: (p.name, p.tracks) for p in library.people()} == seen
