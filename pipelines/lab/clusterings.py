@@ -48,6 +48,11 @@ def options_of(settings: Sequence[str]) -> dict[str, float | int]:
     return out
 
 
+def written(options: Options) -> str:
+    """The options as somebody would type them: `eps=0.5 min_samples=2`."""
+    return " ".join(f"{k}={v:g}" for k, v in options.items())
+
+
 def number(text: str, whole: str) -> float | int:
     """The number a text stands for; ConfigError names the setting it is part of."""
     try:
@@ -67,6 +72,11 @@ class Bench:
     metric: str
     _distances: F64 | None = None
     _tables: dict[str, F64] = field(default_factory=dict)
+
+    @property
+    def usual_score(self) -> str:
+        """What decides where nothing is said: B-cubed F, where nobody has a name the silhouette."""
+        return "bcubed_f" if self.vectors.identity is not None else "silhouette"
 
     @property
     def distances(self) -> F64:
@@ -202,10 +212,10 @@ def _append(out: Path, line: str) -> None:
 
 
 def chosen_labels(bench: Bench, method: str, options: Options) -> tuple[I64, Options]:
-    """The clustering asked for and its options; without any, its main option where the score is best (names) or the
-    silhouette: no value suits every model's distances."""
+    """The clustering asked for and its options; without any, its main option where the usual score is best: no value
+    suits every model's distances."""
     if not options:
-        by = "bcubed_f" if bench.vectors.identity is not None else "silhouette"
+        by = bench.usual_score
         points = list(swept(bench, list(grid_points(bench, [method], ())), None, {}, by in INTERNAL))
         options = best_of_each(points, by, len(bench.vectors))[0]["options"]
     return bench.labels(method, options), options
@@ -263,7 +273,7 @@ def sweep_table(points: Sequence[Mapping[str, Any]]) -> str:
     shown = [s for s in (*SHOWN, "noise", *INTERNAL) if s in has]
     lines = ["| method | options | " + " | ".join(shown) + " |", "|" + " --- |" * (len(shown) + 2)]
     for p in points:
-        options = " ".join(f"{k}={v:g}" for k, v in p["options"].items()) or "defaults"
+        options = written(p["options"]) or "defaults"
         cells = [f"{p['scores'][s]:.0f}" if s in ("clusters", "noise") else f"{p['scores'][s]:.4f}" for s in shown]
         lines.append(f"| {p['method']} | {options} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -29,7 +29,7 @@ def cluster_command(
 
     Without --set, the method's main option is the one that scores best (silhouette where nobody has a name).
     """
-    from pipelines.lab.clusterings import Bench, chosen_labels, options_of
+    from pipelines.lab.clusterings import Bench, chosen_labels, options_of, written
     from pipelines.lab.vectors import write_labels
 
     vectors, metric = opened(file, metric, at_least, of)
@@ -37,8 +37,7 @@ def cluster_command(
     given = options_of(settings or ())
     labels, options = chosen_labels(bench, method, given)
     if not given:
-        told = " ".join(f"{k}={v:g}" for k, v in options.items())
-        print(f"{method} {told}, the best of its grid (whowhen lab sweep)", file=sys.stderr)
+        print(f"{method} {written(options)}, the best of its grid (whowhen lab sweep)", file=sys.stderr)
     if out:
         write_labels(out, labels, vectors.identity)
     found = bench.marks(labels)
@@ -68,14 +67,13 @@ def sweep_command(
 
     vectors, metric = opened(file, metric, at_least, of)
     bench = c.Bench(vectors, metric)
-    by = by or ("bcubed_f" if vectors.identity is not None else "silhouette")
+    by = by or bench.usual_score
     points = list(c.grid_points(bench, methods or list(c.methods()), grid or ()))
     about = {"file": str(file), "of": of.value, "at_least": at_least, "rows": len(vectors)}
     done: list[dict[str, Any]] = []
     counter = Counter("sweep", len(points))
     for number, point in enumerate(c.swept(bench, points, out, about, by in c.INTERNAL), 1):
-        options = " ".join(f"{k}={v:g}" for k, v in point["options"].items())
-        counter(number, f"{point['method']} {options}")
+        counter(number, f"{point['method']} {c.written(point['options'])}")
         done.append(point)
     counter.end()
     best = c.best_of_each(done, by, len(vectors))
@@ -86,8 +84,9 @@ def sweep_command(
     shown = done if every else best
     print(json.dumps(shown, indent=2) if as_json else c.sweep_table(shown))
     if best and not as_json:
-        told = " ".join(f"{k}={v:g}" for k, v in best[0]["options"].items())
-        print(f"best {by}: {best[0]['method']} {told} {best[0]['scores'][by]:.4f}", file=sys.stderr)
+        first = best[0]
+        told = f"{first['method']} {c.written(first['options'])} {first['scores'][by]:.4f}"
+        print(f"best {by}: {told}", file=sys.stderr)
     return 0
 
 

@@ -30,13 +30,14 @@ def write_page(
 
     Pictures that need true names or more faces than there are say so in their place.
     """
+    from pipelines.lab.clusterings import written
     from streamer.clustering.batch import LINKAGES
     from streamer.reports.atomic import text
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"{out}: a page is written as .html.")
-    told = " ".join([method, *(f"{k}={v:g}" for k, v in options.items())])
-    body = [f"<h1>{_shown(file.name)}: {_shown(told)}</h1>", _scores(bench.marks(labels, internal=True))]
+    heading = _shown(f"{file.name}: {method} {written(options)}".rstrip())
+    body = [f"<h1>{heading}</h1>", _scores(bench.marks(labels, internal=True))]
     tree = (method, options.get("threshold")) if method in LINKAGES else ("average", None)
     for title, words, drawn in _pictures(bench, file, labels, by, photo, *tree):
         body.append(f"<h2>{_shown(title)}</h2><p>{_shown(words)}</p>{drawn}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streamer.presence import Notice, Stay
+from streamer.reports.atomic import ReportError, text
 from streamer.watching import Part
 
 NAME = "told.jsonl"
@@ -58,21 +59,16 @@ class ToldLog:
         try:
             if lines and self._append(lines) > LARGEST:
                 self.rewrite(now())
-        except OSError as error:
+        except (OSError, ReportError) as error:
             if not self._failed:
-                self._say(
-                    f"{self.path} cannot be written ({error.strerror}): what changes until the next run is not told."
-                )
+                why = getattr(error.__cause__ or error, "strerror", error)
+                self._say(f"{self.path} cannot be written ({why}): what changes until the next run is not told.")
             self._failed = True
 
     def rewrite(self, stays: Sequence[Stay]) -> None:
         """The file with these stays alone."""
-        fresh = self.path.with_suffix(".new")
-        with open(
-            os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w", encoding="utf-8"
-        ) as f:
-            f.writelines(_line(s, gone=False) for s in stays)
-        os.replace(fresh, self.path)
+        with text(self.path) as file:
+            file.writelines(_line(s, gone=False) for s in stays)
 
     def _append(self, lines: Sequence[str]) -> int:
         with open(

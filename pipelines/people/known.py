@@ -104,11 +104,11 @@ def enrol(
 def _one(found: Any, called: str, paths: list[Path], loaded: Any) -> dict[str, Any]:
     """Enrols one person; photos without a face are told and left out."""
     from streamer.config import Config
-    from streamer.processing.choosing import maker
+    from streamer.processing.choosing import chosen, maker
 
     pair = loaded.embedder.thresholds.pair
     samples = _looks(called, paths, loaded)
-    person = found.enrol(called, samples, maker(found.store, Config(), loaded.embedder), pair=pair)
+    person = found.enrol(called, samples, maker(chosen(found.store, Config()), loaded.embedder), pair=pair)
     who = found.person(person)
     for other in _alike(found, samples, loaded.embedder.thresholds, person):
         remark(

@@ -73,7 +73,7 @@ def _other_model(found: Any, models: str) -> bool:
 
 def _move(found: Any, models: str, device: str, apply: bool, given: Any, as_json: bool) -> None:
     """Moves the library to the model of a pack, or says what that would take."""
-    from streamer.processing.choosing import IN_UNITS, made
+    from streamer.processing.choosing import IN_UNITS, maker
 
     have, wanted = found.store.model()[0], libraries.pack_model(models)
     faces = found.store.count_vectors()
@@ -82,14 +82,9 @@ def _move(found: Any, models: str, device: str, apply: bool, given: Any, as_json
         from streamer.processing.reembed import reembed
 
         loaded = libraries.load(models, device)
-        e, kept = loaded.embedder, found.store.settings()
-        config = given.over("clusterer", {k: v for k, v in kept.items() if k not in IN_UNITS}, "library")
-        bars = {"link": e.thresholds.link, "merge": e.thresholds.merge}
-        told["embedded"] = reembed(
-            found, loaded,
-            lambda: made(config, e.dimension, metric=e.metric, model=e.model, keep_vectors=False, **bars),
-            _progress(as_json),
-        )  # fmt: skip
+        kept = {k: v for k, v in found.store.settings().items() if k not in IN_UNITS}
+        config = given.over("clusterer", kept, "library")
+        told["embedded"] = reembed(found, loaded, maker(config, loaded.embedder), _progress(as_json))
         found.store.keep_settings(config.values.get("clusterer", {}))
         told["people"] = len(found.people())
     if as_json:

@@ -19,7 +19,6 @@ from streamer.clustering.events import REMOVED
 from streamer.clustering.exact import Change, ExactDBSCAN
 from streamer.clustering.people import Vectors
 from streamer.clustering.space import Space
-from streamer.errors import StoreError
 from streamer.items import Assigned, Dissolved, Event, Merged, Split, Tracklet
 from streamer.pages import Pages
 
@@ -66,12 +65,7 @@ class DBSCANClusterer:
     def add(self, tracklets: Sequence[Tracklet]) -> list[Event]:
         """The events of these tracklets. One that was there already (it grew) is taken out and put in anew."""
         for t in tracklets:
-            if self.model and t.model and t.model != self.model:
-                raise StoreError(
-                    f"track {t.id} was embedded by {t.model}, this library holds faces of {self.model}. "
-                    "Vectors of two models cannot be mixed: run with the library's model, or start a new library."
-                )
-            x = self.space.check(t.embedding, t.id)
+            x = self.space.vector(t, self.model)
             if t.id in self._points:
                 before = self.labels()
                 self._points.remove([t.id])
@@ -236,9 +230,7 @@ class DBSCANClusterer:
         vectors: Vectors | None = None,
     ) -> DBSCANClusterer:
         """The clusterer that wrote `state`; StoreError for damaged bytes, another clusterer, model or dimension."""
-        header, arrays = snapshot.unpack(state if isinstance(state, Pages) else Pages.of(state))
-        snapshot.check(header, model, dimension, KIND)
-        try:
+        with snapshot.opened(state, KIND, model, dimension) as (header, arrays):
             out = cls(header["dimension"], model=header["model"], vectors=vectors, **header["options"])
             out.seq, out.next_identity, out.pinned = header["seq"], header["next_identity"], set(header["pinned"])
             out._points.load(arrays)
@@ -246,8 +238,4 @@ class DBSCANClusterer:
             out._label = {t: i or None for t, i in arrays["labels"].tolist()}
             for dropped, kept in arrays["aliases"].tolist():
                 out.aliases.merge(kept, dropped)
-        except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(
-                "the clusterer's state is of another version. Rebuild it from the stored tracks."
-            ) from error
         return out

@@ -21,7 +21,7 @@ from streamer.clustering.people import Vectors
 from streamer.clustering.remerge import USER, Bars
 from streamer.clustering.repair import CHUNK, Repair
 from streamer.clustering.space import Space
-from streamer.errors import ConfigError, StoreError
+from streamer.errors import ConfigError
 from streamer.items import F32, I64, Assigned, Event, Tracklet
 from streamer.pages import Pages
 
@@ -156,7 +156,7 @@ class OnlineClusterer(Repair):
         return self.take()
 
     def _insert(self, chunk: Sequence[Tracklet]) -> None:
-        vectors = self._checked(chunk)
+        vectors = np.stack([self.space.vector(t, self.model) for t in chunk])
         energies = self.space.energy(vectors).tolist()
         queries = self.space.query(vectors)
         # 1e-4: more than single precision and the order of summation can move an inner product of unit vectors
@@ -170,15 +170,6 @@ class OnlineClusterer(Repair):
                 self._reconsider(known, tracklet, vectors[i], queries[i], energies[i], rows)
                 continue
             self._place(tracklet, known, vectors[i], queries[i], energies[i], rows, found)
-
-    def _checked(self, chunk: Sequence[Tracklet]) -> F32:
-        for t in chunk:
-            if self.model and t.model and t.model != self.model:
-                raise StoreError(
-                    f"track {t.id} was embedded by {t.model}, this library holds faces of {self.model}. "
-                    "Vectors of two models cannot be mixed: run with the library's model, or start a new library."
-                )
-        return np.stack([self.space.check(t.embedding, t.id) for t in chunk])
 
     def _grow(self, at: int, t: Tracklet, x: F32, found: Found) -> bool:
         """A tracklet sent again because it grew: new conflicts are noted, its vector replaces the old one; it stays
@@ -426,13 +417,7 @@ class OnlineClusterer(Repair):
 
         Pages are taken over: their block is the clusterer's from now on.
         """
-        header, arrays = snapshot.unpack(state if isinstance(state, Pages) else Pages.of(state))
-        snapshot.check(header, model, dimension)
-        try:
+        with snapshot.opened(state, snapshot.ONLINE, model, dimension) as (header, arrays):
             out = cls(header["dimension"], model=header["model"], vectors=vectors, **header["options"])
             snapshot.fill(out, header, arrays)
-        except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(
-                "the clusterer's state is of another version. Rebuild it from the stored tracks."
-            ) from error
         return out

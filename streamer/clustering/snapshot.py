@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,23 @@ def unpack(state: Pages) -> tuple[dict[str, Any], Arrays]:
     return header, arrays
 
 
-def check(header: dict[str, Any], model: str | None, dimension: int | None, kind: str = ONLINE) -> None:
+@contextmanager
+def opened(
+    state: bytes | Pages, kind: str, model: str | None, dimension: int | None
+) -> Iterator[tuple[dict[str, Any], Arrays]]:
+    """What `unpack` gives of a state that may be taken over, for whoever makes a clusterer of it in the block.
+
+    StoreError as `check` and `unpack` say, and where what is in it does not fit.
+    """
+    header, arrays = unpack(state if isinstance(state, Pages) else Pages.of(state))
+    check(header, model, dimension, kind)
+    try:
+        yield header, arrays
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError("the clusterer's state is of another version. Rebuild it from the stored tracks.") from error
+
+
+def check(header: dict[str, Any], model: str | None, dimension: int | None, kind: str) -> None:
     """StoreError when the state is of another clusterer, model or dimension than asked for."""
     if header.get("kind", ONLINE) != kind:
         raise StoreError(f"it was written by another clusterer ({header['kind']}, not {kind}).")

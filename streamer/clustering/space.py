@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import ConfigError, StoreError
-from streamer.items import F32
+from streamer.items import F32, Tracklet
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,15 @@ class Space:
                 "Leave out faces that were not embedded."
             )
         return np.ascontiguousarray(vector / np.float32(norm), np.float32)
+
+    def vector(self, t: Tracklet, model: str) -> F32:
+        """`check` of the track's own vector; StoreError where another model than `model` ("": any) made it."""
+        if model and t.model and t.model != model:
+            raise StoreError(
+                f"track {t.id} was embedded by {t.model}, this library holds faces of {model}. "
+                "Vectors of two models cannot be mixed: run with the library's model, or start a new library."
+            )
+        return self.check(t.embedding, t.id)
 
     def energy(self, vectors: F32) -> NDArray[np.float64]:
         """|x|^2 / 2 per row."""

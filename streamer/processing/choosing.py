@@ -55,17 +55,17 @@ def _refuse(store: Store, config: Config, kept: dict[str, Any], wanted: Mapping[
 
 
 def maker(
-    store: Store, config: Config, embedder: Embedder, *, merge: float | None = None, keep_vectors: bool = False
+    config: Config, embedder: Embedder, *, merge: float | None = None, keep_vectors: bool = False
 ) -> Callable[[], Clusterer]:
-    """Makes fresh clusterers for a library and a model; `merge` in the place of the model's threshold."""
-    known, e = chosen(store, config), embedder
+    """Makes fresh clusterers of a `chosen` config for a model; `merge` in the place of the model's threshold."""
+    e = embedder
     bars = {"link": e.thresholds.link, "merge": e.thresholds.merge if merge is None else merge}
-    return lambda: made(known, e.dimension, metric=e.metric, model=e.model, keep_vectors=keep_vectors, **bars)
+    return lambda: made(config, e.dimension, metric=e.metric, model=e.model, keep_vectors=keep_vectors, **bars)
 
 
 def made(config: Config, dimension: int, **usual: Any) -> Clusterer:
     """The clusterer of a config; ConfigError for a class that is none. `usual` stands where nothing was set."""
-    found = config.make(SECTION, dimension=dimension, **usual)
+    found: Clusterer = config.make(SECTION, dimension=dimension, **usual)
     lacking = [n for n in vars(Clusterer) if not n.startswith("_") and not hasattr(found, n)]
     lacking += [n for n in Clusterer.__annotations__ if not hasattr(found, n)]
     if lacking:
@@ -73,4 +73,4 @@ def made(config: Config, dimension: int, **usual: Any) -> Clusterer:
             f"{SECTION}.{CLASS} {config.target(SECTION)} is no clusterer: it lacks {', '.join(lacking)}. "
             "See streamer.clustering.base.Clusterer."
         )
-    return found  # type: ignore[no-any-return]
+    return found

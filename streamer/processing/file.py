@@ -83,8 +83,8 @@ class FileWorker:
             self.listener.say(f"{name}: an interrupted run is begun again")
         self.retention = Retention(library, keep_unnamed)
         self._expire()
-        self._fresh = maker(self.store, config, e)
         self._settled = chosen(self.store, config)
+        self._fresh = maker(self._settled, e)
         self.clusterer = library.clusterer(self._fresh)
         self.digest = f"{config.digest()}-{e.model}-{models.detector.name}"
 

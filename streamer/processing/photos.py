@@ -19,7 +19,7 @@ from streamer.items import DETECTED, F32, FaceSample, Track, TrackRows
 from streamer.library import Library
 from streamer.models.base import certain_score
 from streamer.processing.base import Listener, Silent, SourceProgress
-from streamer.processing.choosing import maker
+from streamer.processing.choosing import chosen, maker
 from streamer.processing.file import now
 from streamer.processing.manifest import installed
 from streamer.stages import Assign, Embed, Embedded, Outcome, centre
@@ -48,7 +48,7 @@ class PhotoWorker:
         for name in self.store.discard_unfinished():
             self.listener.say(f"{name}: an interrupted run is begun again")
         self.clusterer = library.clusterer(
-            maker(self.store, config, e, merge=e.thresholds.merge_photos, keep_vectors=True)
+            maker(chosen(self.store, config), e, merge=e.thresholds.merge_photos, keep_vectors=True)
         )
         self.digest = f"photos-{config.digest()}-{e.model}-{models.detector.name}"
 

@@ -51,11 +51,11 @@ def clusterer(make: Callable[[], OnlineClusterer | DBSCANClusterer]) -> OnlineCl
     return make()
 
 
-def held(clusterer: Clusterer, vector: np.ndarray) -> bytes:
+def held(clusterer: OnlineClusterer | DBSCANClusterer, vector: np.ndarray) -> bytes:
     """The first numbers of a unit vector as the clusterer's state holds them."""
     if isinstance(clusterer, OnlineClusterer):
         return vector[:4].tobytes()
-    x = clusterer.space.check(vector, 1).astype(float)  # type: ignore[attr-defined]
+    x = clusterer.space.check(vector, 1).astype(float)
     return (x / np.linalg.norm(x) if clusterer.options["metric"] == "cosine" else x)[:2].tobytes()
 
 
@@ -167,7 +167,7 @@ def test_a_track_that_grew_keeps_its_identity(clusterer: Clusterer) -> None:
     assert replay(log).get(31, before[31]) == before[31]
 
 
-def test_nothing_of_an_erased_vector_stays_in_the_state(clusterer: Clusterer) -> None:
+def test_nothing_of_an_erased_vector_stays_in_the_state(clusterer: OnlineClusterer | DBSCANClusterer) -> None:
     stream = tracklets(60, people=3)
     clusterer.add(stream)
     clusterer.remove([1, 10])

@@ -16,7 +16,7 @@ from streamer.config import Config
 from streamer.errors import StoreError
 from streamer.geometry import iou
 from streamer.library import Library
-from streamer.processing.choosing import maker
+from streamer.processing.choosing import chosen, maker
 
 
 def labelled_person(data: Path, library: Library, video: str, tracks: list[int]) -> str:
@@ -67,11 +67,13 @@ def test_every_listed_photo_names_the_right_person_and_the_absent_one_nobody(
                     )
             if row["person"] == "absent":
                 with pytest.raises(StoreError, match="show different people"):
-                    library.enrol(row["identity"], looks, maker(library.store, Config(), loaded.embedder), pair=pair)
+                    library.enrol(
+                        row["identity"], looks, maker(chosen(library.store, Config()), loaded.embedder), pair=pair
+                    )
                 assert row["identity"] not in library.view.names.values()
             else:  # all photos together, by enrolment
                 person = library.enrol(
-                    row["identity"], looks, maker(library.store, Config(), loaded.embedder), pair=pair
+                    row["identity"], looks, maker(chosen(library.store, Config()), loaded.embedder), pair=pair
                 )
                 seen = [t for t in library.tracks(person) if library.store.track(t).source == row["video"]]
                 assert labelled_person(shared_data, library, row["video"], seen) == row["person"]

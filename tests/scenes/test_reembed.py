@@ -13,7 +13,7 @@ from streamer.errors import StoreError
 from streamer.library import Library
 from streamer.models.packs import build, load_pack
 from streamer.processing import FileWorker
-from streamer.processing.choosing import maker
+from streamer.processing.choosing import chosen, maker
 from streamer.processing.reembed import reembed
 
 
@@ -52,20 +52,25 @@ def test_vectors_of_another_model_come_from_the_video(
         content = video.read_bytes()
         video.write_bytes(content[:-1])
         with pytest.raises(StoreError, match="is gone or has changed"):
-            reembed(library, second, maker(library.store, Config(), second.embedder))
+            reembed(library, second, maker(chosen(library.store, Config()), second.embedder))
         video.write_bytes(content)
         monkeypatch.setattr("streamer.processing.reembed.BATCH", 3)
         with pytest.raises(KeyboardInterrupt):
             reembed(
                 library,
                 replace(second, embedder=Dying(second.embedder)),
-                maker(library.store, Config(), second.embedder),
+                maker(chosen(library.store, Config()), second.embedder),
             )
         assert library.store.model() == (first.embedder.model, 512, "cosine")  # until it is through nothing changes
     with Library(tmp_path / "people.db") as library:
         told: list[tuple[int, int]] = []
         assert (
-            reembed(library, second, maker(library.store, Config(), second.embedder), lambda d, t: told.append((d, t)))
+            reembed(
+                library,
+                second,
+                maker(chosen(library.store, Config()), second.embedder),
+                lambda d, t: told.append((d, t)),
+            )
             == faces - 3
         )
         assert told[-1] == (faces, faces)

@@ -65,8 +65,9 @@ class Live:
         library.say = self.listener.say
         store.check_model(e.model, e.dimension, e.metric, e.template)
         store.discard_unfinished()
-        self.clusterer = library.clusterer(maker(store, config, e))
-        known = self_calibration(chosen(store, config), e, store).result()
+        settled = chosen(store, config)
+        self.clusterer = library.clusterer(maker(settled, e))
+        known = self_calibration(settled, e, store).result()
         self.clusterer.retune(known.link, known.merge)
         numbers = Numbers(store.next_track())
         timeline = Timeline()

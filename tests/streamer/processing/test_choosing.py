@@ -12,7 +12,7 @@ from streamer.config import Config
 from streamer.errors import ConfigError
 from streamer.library import Library
 from streamer.processing import FileWorker
-from streamer.processing.choosing import made, maker
+from streamer.processing.choosing import chosen, made, maker
 from streamer.testing import meeting
 
 from .test_calls import models
@@ -87,6 +87,6 @@ def test_an_empty_library_takes_any_and_the_usual_one_needs_no_settings(tmp_path
 
 def test_what_is_no_clusterer_is_refused_by_what_it_lacks(tmp_path: Path) -> None:
     with Library(tmp_path / "people.db", create=True) as found:
-        make = maker(found.store, config(class_="collections:Counter"), models().embedder)
+        make = maker(chosen(found.store, config(class_="collections:Counter")), models().embedder)
         with pytest.raises(ConfigError, match="collections:Counter is no clusterer: it lacks add, remerge"):
             make()
